@@ -1,0 +1,134 @@
+#pragma once
+
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "fanfold/core/config.hpp"
+#include "fanfold/core/workspace.hpp"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace fanfold::inline FANFOLD_ABI {
+
+/// Runs host code: `bulk(n, f)` calls f(i) for every i in [0, n), returns when all are done and rethrows the first exception;
+/// `concurrency()` calls may run at the same time. A bulk inside a bulk runs serially.
+template <class E>
+concept host_executor = std::copyable<E> && requires(E const& e, std::size_t n, void (*f)(std::size_t)) {
+  { e.concurrency() } -> std::convertible_to<std::size_t>;
+  { e.bulk(n, f) } -> std::same_as<void>;
+};
+
+/// Launches kernel bodies on a device or in its emulation; `cuda::executor` and `emulate::executor` model it.
+/// `device_executor_tag` names the launch interface that kernel/device_executor.hpp describes.
+template <class E>
+concept device_executor = std::copyable<E> && requires(E const& e) {
+  typename E::device_executor_tag;
+  { e.scratch() } -> std::same_as<workspace&>;
+};
+
+template <class E>
+concept executor = host_executor<E> || device_executor<E>;
+
+/// Everything on the calling thread.
+struct serial_executor {
+  constexpr std::size_t concurrency() const { return 1; }
+  template <class F>
+  void bulk(std::size_t n, F&& f) const {
+    for (std::size_t i = 0; i < n; ++i) f(i);
+  }
+};
+inline constexpr serial_executor serial{};
+
+namespace detail {
+
+/// Keeps the first exception of several threads and lets the rest of the work be skipped.
+class first_exception {
+ public:
+  bool caught() const { return caught_.load(std::memory_order_relaxed); }
+  void capture() noexcept {
+    if (!caught_.exchange(true, std::memory_order_acq_rel)) error_ = std::current_exception();
+  }
+  /// Call after the threads have been joined.
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::atomic<bool> caught_{false};
+  std::exception_ptr error_;
+};
+
+}  // namespace detail
+
+#ifdef _OPENMP
+/// An OpenMP parallel region a call; `threads` = 0 asks the runtime for its default number.
+struct openmp_executor {
+  int threads = 0;
+
+  std::size_t concurrency() const {
+    if (omp_in_parallel()) return 1;
+    return static_cast<std::size_t>(threads > 0 ? threads : omp_get_max_threads());
+  }
+  template <class F>
+  void bulk(std::size_t n, F&& f) const {
+    int const team = static_cast<int>(n < concurrency() ? n : concurrency());
+    if (team <= 1) return serial.bulk(n, f);
+    detail::first_exception error;
+#pragma omp parallel for num_threads(team) schedule(dynamic, 1)
+    for (std::size_t i = 0; i < n; ++i) {
+      if (error.caught()) continue;
+      try {
+        f(i);
+      } catch (...) {
+        error.capture();
+      }
+    }
+    error.rethrow();
+  }
+};
+inline constexpr openmp_executor openmp{};
+#endif
+
+/// Calls f(task, scratch) for every task of a fixed list of `tasks`, with at most `ex.concurrency()` workers that take tasks from one
+/// counter. `scratch` is `scratch_bytes` of memory of the worker's own (64-byte aligned, unset). Which worker runs a task must not matter.
+template <host_executor E, class F>
+void for_each_task(E const& ex, std::int64_t tasks, std::size_t scratch_bytes, workspace& ws, F&& f) {
+  if (tasks <= 0) return;
+  auto const wanted = static_cast<std::int64_t>(ex.concurrency());
+  std::int64_t const workers = wanted < tasks ? wanted : tasks;
+  workspace::frame frame(ws);
+  std::size_t const step = (scratch_bytes + workspace::alignment - 1) / workspace::alignment * workspace::alignment;
+  std::byte* const scratch = step == 0 ? nullptr : frame.take<std::byte>(static_cast<std::int64_t>(step) * workers).data();
+  if (workers <= 1) {
+    for (std::int64_t task = 0; task < tasks; ++task) f(task, static_cast<void*>(scratch));
+    return;
+  }
+  std::atomic<std::int64_t> next{0};
+  ex.bulk(static_cast<std::size_t>(workers), [&](std::size_t worker) {
+    void* const mine = step == 0 ? nullptr : scratch + worker * step;
+    for (std::int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) f(task, mine);
+  });
+}
+
+/// The same without scratch memory.
+template <host_executor E, class F>
+void for_each_task(E const& ex, std::int64_t tasks, F&& f) {
+  workspace none;
+  for_each_task(ex, tasks, 0, none, [&](std::int64_t task, void*) { f(task); });
+}
+
+/// The value that `out[0]` holds once everything before it is done: a plain read on the host.
+template <host_executor E, viewable Out>
+auto fetch(E const&, Out const& out) {
+  return as_view(out)[0];
+}
+
+}  // namespace fanfold::inline FANFOLD_ABI

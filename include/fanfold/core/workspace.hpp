@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "fanfold/core/check.hpp"
+#include "fanfold/core/config.hpp"
+#include "fanfold/core/view.hpp"
+
+namespace fanfold::inline FANFOLD_ABI {
+
+/// Scratch memory for one call chain or stream at a time: an arena over the host heap, which grows, or over a block that the caller
+/// gives (host or device memory), which never grows. Blocks are taken inside frames, frames nest, and a block never moves while a frame
+/// is open. After a first call a heap workspace is warm: the same call again allocates nothing.
+class workspace {
+ public:
+  static constexpr std::size_t alignment = 256;  // what device vector loads and bulk copies like best
+
+  workspace() = default;
+  /// Over `bytes` of memory at `block`, which is never dereferenced here, so it may be device memory.
+  workspace(void* block, std::size_t bytes) : fixed_(true) {
+    auto const address = reinterpret_cast<std::uintptr_t>(block);
+    std::size_t const skip = (alignment - address % alignment) % alignment;
+    chunks_.push_back({skip > bytes ? nullptr : static_cast<std::byte*>(block) + skip, skip > bytes ? 0 : bytes - skip});
+  }
+  workspace(workspace const&) = delete;
+  workspace& operator=(workspace const&) = delete;
+  ~workspace() { release(); }
+
+  /// Bytes held now.
+  std::size_t capacity() const {
+    std::size_t sum = 0;
+    for (chunk const& c : chunks_) sum += c.bytes;
+    return sum;
+  }
+  /// Most bytes that were in use at once: what a fixed block must offer.
+  std::size_t peak() const { return peak_; }
+
+  /// While it lives, blocks can be taken; they are given back at its end. Frames must end in reverse order of their beginning.
+  class frame {
+   public:
+    explicit frame(workspace& ws) : ws_(ws), chunk_(ws.chunk_), used_(ws.used_), total_(ws.total_) { ++ws_.open_; }
+    frame(frame const&) = delete;
+    frame& operator=(frame const&) = delete;
+    ~frame() { ws_.close(chunk_, used_, total_); }
+
+    /// `count` unset elements. \throws argument_error, stating the bytes needed, where a fixed block is too small.
+    template <class T>
+    view<T> take(std::int64_t count) {
+      static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+      static_assert(alignof(T) <= alignment);
+      check_argument(count >= 0, "workspace", "count of elements", count, "0 or more");
+      return {static_cast<T*>(static_cast<void*>(ws_.take_bytes(static_cast<std::size_t>(count) * sizeof(T)))), count};
+    }
+
+   private:
+    workspace& ws_;
+    std::size_t chunk_, used_, total_;
+  };
+
+ private:
+  struct chunk {
+    std::byte* data;
+    std::size_t bytes;
+  };
+
+  std::byte* take_bytes(std::size_t bytes) {
+    bytes = (bytes + alignment - 1) / alignment * alignment;
+    if (total_ + bytes > peak_) peak_ = total_ + bytes;
+    while (chunk_ < chunks_.size() && chunks_[chunk_].bytes - used_ < bytes) {
+      if (fixed_) check_argument(false, "workspace", "size of the block", chunks_[0].bytes, need().c_str());
+      ++chunk_;
+      used_ = 0;
+    }
+    if (chunk_ == chunks_.size()) add_chunk(bytes);
+    std::byte* const result = chunks_[chunk_].data + used_;
+    used_ += bytes;
+    total_ += bytes;
+    return result;
+  }
+
+  std::string need() const { return "at least " + std::to_string(peak_) + " bytes"; }
+
+  void add_chunk(std::size_t bytes) {
+    std::size_t const least = capacity() < 4096 ? 4096 : capacity();  // doubling: a handful of chunks at most
+    bytes = bytes < least ? least : bytes;
+    chunks_.reserve(chunks_.size() + 1);
+    chunks_.push_back({static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment})), bytes});
+  }
+
+  void close(std::size_t chunk_index, std::size_t used, std::size_t total) {
+    chunk_ = chunk_index;
+    used_ = used;
+    total_ = total;
+    if (--open_ == 0 && !fixed_ && chunks_.size() > 1) merge();
+  }
+
+  // One chunk of the whole size, so that the next call with the same needs finds them in one piece.
+  void merge() noexcept {
+    std::size_t const bytes = capacity();
+    auto* const data = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}, std::nothrow));
+    if (data == nullptr) return;
+    release();
+    chunks_.push_back({data, bytes});  // within the capacity that release() left
+    chunk_ = used_ = 0;
+  }
+
+  void release() {
+    if (!fixed_)
+      for (chunk const& c : chunks_) ::operator delete(c.data, std::align_val_t{alignment});
+    chunks_.clear();
+  }
+
+  std::vector<chunk> chunks_;
+  std::size_t chunk_ = 0;  // the chunk that the next block comes from
+  std::size_t used_ = 0;   // bytes used of that chunk
+  std::size_t total_ = 0;  // bytes in use
+  std::size_t peak_ = 0;
+  int open_ = 0;
+  bool fixed_ = false;
+};
+
+}  // namespace fanfold::inline FANFOLD_ABI

@@ -1,0 +1,5 @@
+#pragma once
+
+#define FANFOLD_VERSION_MAJOR 0
+#define FANFOLD_VERSION_MINOR 1
+#define FANFOLD_VERSION_PATCH 0
