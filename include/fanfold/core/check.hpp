@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -27,6 +28,10 @@ template <class V>
 std::string value_text(V const& value) {
   if constexpr (std::is_same_v<V, bool>) {
     return value ? "true" : "false";
+  } else if constexpr (std::is_floating_point_v<V>) {
+    char text[40];
+    std::snprintf(text, sizeof(text), "%.10g", static_cast<double>(value));
+    return text;
   } else if constexpr (std::is_arithmetic_v<V>) {
     return std::to_string(value);
   } else if constexpr (std::is_pointer_v<V> && !std::is_convertible_v<V, char const*>) {

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -66,6 +65,23 @@ class first_exception {
   std::exception_ptr error_;
 };
 
+/// Whether the calling thread runs a task of some parallel bulk; further bulks are then serial, of whatever executor.
+inline bool& inside_bulk() {
+  thread_local bool flag = false;
+  return flag;
+}
+
+class inside_bulk_scope {
+ public:
+  inside_bulk_scope() : before_(inside_bulk()) { inside_bulk() = true; }
+  inside_bulk_scope(inside_bulk_scope const&) = delete;
+  inside_bulk_scope& operator=(inside_bulk_scope const&) = delete;
+  ~inside_bulk_scope() { inside_bulk() = before_; }
+
+ private:
+  bool before_;
+};
+
 }  // namespace detail
 
 #ifdef _OPENMP
@@ -74,7 +90,7 @@ struct openmp_executor {
   int threads = 0;
 
   std::size_t concurrency() const {
-    if (omp_in_parallel()) return 1;
+    if (omp_in_parallel() || detail::inside_bulk()) return 1;
     return static_cast<std::size_t>(threads > 0 ? threads : omp_get_max_threads());
   }
   template <class F>
@@ -85,6 +101,7 @@ struct openmp_executor {
 #pragma omp parallel for num_threads(team) schedule(dynamic, 1)
     for (std::size_t i = 0; i < n; ++i) {
       if (error.caught()) continue;
+      detail::inside_bulk_scope const scope;
       try {
         f(i);
       } catch (...) {
@@ -103,7 +120,7 @@ template <host_executor E, class F>
 void for_each_task(E const& ex, std::int64_t tasks, std::size_t scratch_bytes, workspace& ws, F&& f) {
   if (tasks <= 0) return;
   auto const wanted = static_cast<std::int64_t>(ex.concurrency());
-  std::int64_t const workers = wanted < tasks ? wanted : tasks;
+  std::int64_t const workers = wanted < 1 ? 1 : wanted < tasks ? wanted : tasks;
   workspace::frame frame(ws);
   std::size_t const step = (scratch_bytes + workspace::alignment - 1) / workspace::alignment * workspace::alignment;
   std::byte* const scratch = step == 0 ? nullptr : frame.take<std::byte>(static_cast<std::int64_t>(step) * workers).data();

@@ -21,35 +21,32 @@ class thread_pool {
   explicit thread_pool(int threads) {
     check_argument(threads >= 1, "thread_pool", "threads", threads, "1 or more");
     helpers_.reserve(static_cast<std::size_t>(threads - 1));
-    for (int i = 1; i < threads; ++i) helpers_.emplace_back([this] { help(); });
+    try {
+      for (int i = 1; i < threads; ++i) helpers_.emplace_back([this] { help(); });
+    } catch (...) {  // no more threads to be had: the ones that run must end before the members do
+      stop();
+      throw;
+    }
   }
   thread_pool(thread_pool const&) = delete;
   thread_pool& operator=(thread_pool const&) = delete;
-  ~thread_pool() {
-    publish(nullptr);
-    for (std::thread& t : helpers_) t.join();
-  }
+  ~thread_pool() { stop(); }
 
   std::size_t threads() const { return helpers_.size() + 1; }
   inline thread_pool_ref ref();
 
   /// See host_executor.
   template <class F>
-  void bulk(std::size_t n, F& f) {
-    if (n <= 1 || helpers_.empty() || inside()) return serial.bulk(n, f);
+  void bulk(std::size_t n, F&& f) {
+    if (n <= 1 || helpers_.empty() || detail::inside_bulk()) return serial.bulk(n, f);
+    auto call = [&f](std::size_t i) { f(i); };
     std::lock_guard const turn(turn_);
-    job work{n, &f, [](void* call, std::size_t i) { (*static_cast<F*>(call))(i); }, {}, {}};
-    inside_scope const scope;
+    job work{n, &call, [](void* c, std::size_t i) { (*static_cast<decltype(call)*>(c))(i); }, {}, {}};
+    detail::inside_bulk_scope const scope;
     publish(&work);
     work.take_all();
     wait_for_helpers();
     work.error.rethrow();
-  }
-
-  /// Whether the calling thread is running a task of some pool.
-  static bool& inside() {
-    thread_local bool flag = false;
-    return flag;
   }
 
  private:
@@ -71,10 +68,11 @@ class thread_pool {
       }
     }
   };
-  struct inside_scope {
-    inside_scope() { inside() = true; }
-    ~inside_scope() { inside() = false; }
-  };
+
+  void stop() {
+    publish(nullptr);
+    for (std::thread& t : helpers_) t.join();
+  }
 
   void publish(job* work) {
     {
@@ -87,7 +85,7 @@ class thread_pool {
   }
 
   void help() {
-    inside() = true;
+    detail::inside_bulk() = true;
     for (unsigned seen = 0;;) {
       seen = next_generation(seen);
       job* const work = job_;
@@ -139,7 +137,7 @@ class thread_pool {
 class thread_pool_ref {
  public:
   explicit thread_pool_ref(thread_pool& pool) : pool_(&pool) {}
-  std::size_t concurrency() const { return thread_pool::inside() ? 1 : pool_->threads(); }
+  std::size_t concurrency() const { return detail::inside_bulk() ? 1 : pool_->threads(); }
   template <class F>
   void bulk(std::size_t n, F&& f) const {
     pool_->bulk(n, f);

@@ -22,6 +22,18 @@ concept has_data_and_size = requires(X& x) {
 
 }  // namespace detail
 
+template <class T>
+class view;
+
+namespace detail {
+
+template <class X>
+inline constexpr bool is_view = false;
+template <class T>
+inline constexpr bool is_view<view<T>> = true;
+
+}  // namespace detail
+
 /// Contiguous elements somewhere in host or device memory, not owned. Sizes and indices are signed 64-bit.
 template <class T>
 class view {
@@ -35,10 +47,14 @@ class view {
   template <std::size_t N>
   FANFOLD_HD constexpr view(T (&array)[N]) : data_(array), size_(static_cast<std::int64_t>(N)) {}
 
-  /// From any contiguous range with data() and size(): std::vector, std::array, std::span, another view.
+  template <class U>
+    requires(!std::same_as<U, T> && std::convertible_to<U (*)[], T (*)[]>)
+  FANFOLD_HD constexpr view(view<U> other) : data_(other.data()), size_(other.size()) {}
+
+  /// From any contiguous range with data() and size(): std::vector, std::array, std::span.
   template <class X>
-    requires(!std::same_as<std::remove_cvref_t<X>, view> && detail::has_data_and_size<std::remove_reference_t<X>> &&
-             std::convertible_to<decltype(std::declval<X&>().data()), T*>)
+    requires(!detail::is_view<std::remove_cvref_t<X>> && detail::has_data_and_size<std::remove_reference_t<X>> &&
+             std::convertible_to<std::remove_pointer_t<decltype(std::declval<X&>().data())> (*)[], T (*)[]>)
   constexpr view(X&& x) : data_(x.data()), size_(static_cast<std::int64_t>(x.size())) {}
 
   FANFOLD_HD constexpr T* data() const { return data_; }

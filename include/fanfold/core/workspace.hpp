@@ -2,8 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -26,7 +26,8 @@ class workspace {
   workspace(void* block, std::size_t bytes) : fixed_(true) {
     auto const address = reinterpret_cast<std::uintptr_t>(block);
     std::size_t const skip = (alignment - address % alignment) % alignment;
-    chunks_.push_back({skip > bytes ? nullptr : static_cast<std::byte*>(block) + skip, skip > bytes ? 0 : bytes - skip});
+    skipped_ = skip > bytes ? bytes : skip;
+    chunks_.push_back({static_cast<std::byte*>(block) + skipped_, bytes - skipped_});
   }
   workspace(workspace const&) = delete;
   workspace& operator=(workspace const&) = delete;
@@ -54,11 +55,13 @@ class workspace {
     view<T> take(std::int64_t count) {
       static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
       static_assert(alignof(T) <= alignment);
-      check_argument(count >= 0, "workspace", "count of elements", count, "0 or more");
+      check_argument(count >= 0 && count < most / static_cast<std::int64_t>(sizeof(T)), "workspace", "count of elements", count,
+                     "0 or more and addressable");
       return {static_cast<T*>(static_cast<void*>(ws_.take_bytes(static_cast<std::size_t>(count) * sizeof(T)))), count};
     }
 
    private:
+    static constexpr std::int64_t most = std::int64_t{1} << 62;
     workspace& ws_;
     std::size_t chunk_, used_, total_;
   };
@@ -73,7 +76,7 @@ class workspace {
     bytes = (bytes + alignment - 1) / alignment * alignment;
     if (total_ + bytes > peak_) peak_ = total_ + bytes;
     while (chunk_ < chunks_.size() && chunks_[chunk_].bytes - used_ < bytes) {
-      if (fixed_) check_argument(false, "workspace", "size of the block", chunks_[0].bytes, need().c_str());
+      if (fixed_) check_argument(false, "workspace", "size of the block", chunks_[0].bytes + skipped_, need().c_str());
       ++chunk_;
       used_ = 0;
     }
@@ -84,7 +87,7 @@ class workspace {
     return result;
   }
 
-  std::string need() const { return "at least " + std::to_string(peak_) + " bytes"; }
+  std::string need() const { return "at least " + std::to_string(peak_ + skipped_) + " bytes"; }
 
   void add_chunk(std::size_t bytes) {
     std::size_t const least = capacity() < 4096 ? 4096 : capacity();  // doubling: a handful of chunks at most
@@ -121,6 +124,7 @@ class workspace {
   std::size_t used_ = 0;   // bytes used of that chunk
   std::size_t total_ = 0;  // bytes in use
   std::size_t peak_ = 0;
+  std::size_t skipped_ = 0;  // bytes before the first aligned one of a given block
   int open_ = 0;
   bool fixed_ = false;
 };

@@ -44,7 +44,7 @@ namespace detail {
 
 /// What may follow the outputs of a call: an order tag, a workspace, both or neither.
 template <class O>
-concept call_option = order_policy<O> || std::same_as<std::remove_cvref_t<O>, workspace>;
+concept call_option = order_policy<O> || std::same_as<std::remove_reference_t<O>, workspace>;
 
 template <class Default, class... Options>
 struct chosen_order {
