@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "fanfold/core/bits.hpp"
+#include "fanfold/core/config.hpp"
+#include "fanfold/core/workspace.hpp"
+
+namespace fanfold::inline FANFOLD_ABI::dispatch::detail {
+
+/// A key whose unsigned order is the descending order of numbers; -0 and +0 are equal.
+inline std::uint32_t descending_key(float x) {
+  std::uint32_t const u = math::bits_of(x + 0.0f);
+  return (u & 0x80000000u) != 0 ? u : ~(u | 0x80000000u);
+}
+inline std::uint64_t descending_key(double x) {
+  std::uint64_t const u = math::bits_of(x + 0.0);
+  constexpr std::uint64_t sign = std::uint64_t{1} << 63;
+  return (u & sign) != 0 ? u : ~(u | sign);
+}
+
+/// order[0..n): positions by descending value, ties by lower position (radix sort, skipping digits that are equal throughout).
+template <class Value>
+void descending_order(Value const& value, std::int64_t n, std::int32_t* order, workspace& ws) {
+  using key = decltype(descending_key(value(0)));
+  workspace::frame frame(ws);
+  key* from = frame.take<key>(n).data();
+  key* to = frame.take<key>(n).data();
+  std::int32_t* from_id = order;
+  std::int32_t* to_id = frame.take<std::int32_t>(n).data();
+  for (std::int64_t i = 0; i < n; ++i) from[i] = descending_key(value(i)), from_id[i] = static_cast<std::int32_t>(i);
+  for (unsigned shift = 0; shift < 8 * sizeof(key); shift += 8) {
+    std::int64_t first[257] = {};
+    for (std::int64_t i = 0; i < n; ++i) ++first[((from[i] >> shift) & 255u) + 1];
+    if (n == 0 || first[((from[0] >> shift) & 255u) + 1] == n) continue;
+    for (int d = 0; d < 256; ++d) first[d + 1] += first[d];
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::int64_t const at = first[(from[i] >> shift) & 255u]++;
+      to[at] = from[i];
+      to_id[at] = from_id[i];
+    }
+    key* const k = from;
+    from = to, to = k;
+    std::int32_t* const p = from_id;
+    from_id = to_id, to_id = p;
+  }
+  if (from_id != order)
+    for (std::int64_t i = 0; i < n; ++i) order[i] = from_id[i];
+}
+
+}  // namespace fanfold::inline FANFOLD_ABI::dispatch::detail

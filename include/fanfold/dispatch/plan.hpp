@@ -1,0 +1,274 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "fanfold/core/executor.hpp"
+#include "fanfold/core/view.hpp"
+#include "fanfold/core/workspace.hpp"
+#include "fanfold/dispatch/detail/descending.hpp"
+#include "fanfold/dispatch/plan_view.hpp"
+#include "fanfold/fold/bin.hpp"
+#include "fanfold/route/assignment.hpp"
+
+namespace fanfold::inline FANFOLD_ABI::dispatch {
+
+// The order in which assignments take their ranks inside an expert's bin.
+
+/// Token by token, its slots in turn.
+struct token_major {};
+/// All first choices before any second choice (`choice_major` of routers).
+struct slot_major {};
+/// Slot by slot, tokens by descending priority, ties by lower token. Without priorities: the weights of slot 0.
+template <class W = float>
+struct priority {
+  view<W const> priorities{};
+};
+template <viewable P>
+priority(P const&) -> priority<std::remove_cv_t<std::remove_pointer_t<decltype(as_view(std::declval<P const&>()).data())>>>;
+
+// Which assignments survive where an expert gets more than its limit: `limit`, or `limits[e]` where given.
+
+/// All.
+struct dropless {
+  FANFOLD_HD constexpr std::int64_t limit_of(std::int64_t) const { return most_rows; }
+};
+/// The first ones in the plan's order.
+struct by_rank {
+  std::int64_t limit = most_rows;
+  view<std::int32_t const> limits{};
+  FANFOLD_HD constexpr std::int64_t limit_of(std::int64_t e) const { return limits.data() == nullptr ? limit : limits[e]; }
+};
+/// The ones of largest weight, ties by lower assignment; survivors take ranks token by token.
+struct by_score {
+  std::int64_t limit = most_rows;
+  view<std::int32_t const> limits{};
+  FANFOLD_HD constexpr std::int64_t limit_of(std::int64_t e) const { return limits.data() == nullptr ? limit : limits[e]; }
+};
+
+/// How a plan is made: layout of the rows, order of the ranks, drops.
+template <plan_layout Layout = packed, class Order = token_major, class Drop = dropless>
+struct plan_policy {
+  Layout layout{};
+  Order order{};
+  Drop drop{};
+};
+template <plan_layout L>
+plan_policy(L) -> plan_policy<L>;
+template <plan_layout L, class O>
+plan_policy(L, O) -> plan_policy<L, O>;
+template <plan_layout L, class O, class D>
+plan_policy(L, O, D) -> plan_policy<L, O, D>;
+
+namespace detail {
+
+struct slot_run {
+  std::int32_t const* ids;  // of slot s
+  std::int64_t stride, slots, slot;
+  FANFOLD_HD std::int32_t key(std::int64_t i) const { return ids[i * stride]; }
+  FANFOLD_HD std::int64_t item(std::int64_t i) const { return i * slots + slot; }
+};
+struct slot_major_order {
+  matrix_view<std::int32_t const> ids{};
+  FANFOLD_HD std::int64_t runs() const { return ids.cols(); }
+  FANFOLD_HD std::int64_t run_length() const { return ids.rows(); }
+  FANFOLD_HD slot_run run(std::int64_t s) const { return {ids.data() + s, ids.stride(), ids.cols(), s}; }
+};
+
+struct priority_run {
+  std::int32_t const* ids;
+  std::int32_t const* token;
+  std::int64_t stride, slots, slot;
+  FANFOLD_HD std::int32_t key(std::int64_t i) const { return ids[token[i] * stride]; }
+  FANFOLD_HD std::int64_t item(std::int64_t i) const { return token[i] * slots + slot; }
+};
+struct priority_order {
+  matrix_view<std::int32_t const> ids{};
+  std::int32_t const* tokens = nullptr;  // by descending priority
+  FANFOLD_HD std::int64_t runs() const { return ids.cols(); }
+  FANFOLD_HD std::int64_t run_length() const { return ids.rows(); }
+  FANFOLD_HD priority_run run(std::int64_t s) const { return {ids.data() + s, tokens, ids.stride(), ids.cols(), s}; }
+};
+
+struct token_run {
+  std::int32_t const* ids;  // of one token
+  std::int64_t first;
+  FANFOLD_HD std::int32_t key(std::int64_t i) const { return ids[i]; }
+  FANFOLD_HD std::int64_t item(std::int64_t i) const { return first + i; }
+};
+/// Token by token where rows of ids are not adjacent.
+struct strided_token_order {
+  matrix_view<std::int32_t const> ids{};
+  FANFOLD_HD std::int64_t runs() const { return ids.rows(); }
+  FANFOLD_HD std::int64_t run_length() const { return ids.cols(); }
+  FANFOLD_HD token_run run(std::int64_t t) const { return {ids.data() + t * ids.stride(), t * ids.cols()}; }
+};
+
+template <class Layout, class Drop>
+struct limited_layout {
+  Layout layout{};
+  Drop drop{};
+  FANFOLD_HD constexpr std::int64_t rows(std::int64_t kept) const { return layout.rows(kept); }
+  FANFOLD_HD constexpr std::int64_t limit(std::int64_t e) const {
+    std::int64_t const a = layout.limit(e), b = drop.limit_of(e);
+    return a < b ? a : b;
+  }
+};
+
+inline bin_view bins_of(plan_view const& plan) { return {plan.offsets, plan.counts, plan.kept, plan.row_of, plan.src_of}; }
+
+template <class W>
+using routes_view = route::assignment<W const, std::int32_t const>;
+
+template <class Value>
+void check_numbers(char const* argument, Value const& value, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) check_argument(value(i) == value(i), "make_plan", argument, "NaN", "a number");
+}
+
+// Binning in each order: f(order object) with whatever that order needs alive around it.
+template <class W, class F>
+void in_order(token_major, routes_view<W> const& routes, workspace&, F&& f) {
+  if (routes.id.stride() == routes.id.cols() || routes.id.rows() <= 1)
+    f(key_sequence{{routes.id.data(), routes.id.rows() * routes.id.cols()}});
+  else
+    f(strided_token_order{routes.id});
+}
+template <class W, class F>
+void in_order(slot_major, routes_view<W> const& routes, workspace&, F&& f) {
+  f(slot_major_order{routes.id});
+}
+template <class P, class W, class F>
+void in_order(priority<P> const& order, routes_view<W> const& routes, workspace& ws, F&& f) {
+  std::int64_t const tokens = routes.id.rows();
+  workspace::frame frame(ws);
+  std::int32_t* const rank = frame.take<std::int32_t>(tokens).data();
+  auto const sort = [&](auto const& value) {
+    check_numbers("a priority", value, tokens);
+    descending_order(value, tokens, rank, ws);
+  };
+  if (order.priorities.data() != nullptr) {
+    check_argument(order.priorities.size() == tokens, "make_plan", "number of priorities", order.priorities.size(), "the number of tokens");
+    sort([&](std::int64_t t) { return order.priorities[t]; });
+  } else {
+    check_argument(tokens == 0 || routes.id.cols() == 0 || routes.weight.data() != nullptr, "make_plan", "weights of the routes", "absent",
+                   "given where they are the priorities");
+    if (routes.id.cols() == 0)
+      sort([](std::int64_t) { return W(0); });
+    else
+      sort([&](std::int64_t t) { return routes.weight(t, 0); });
+  }
+  f(priority_order{routes.id, rank});
+}
+
+template <class E, class Layout, class Order, class Drop, class W>
+void plan_bins(E const& ex, Layout const& layout, Order const& order, Drop const& drop, routes_view<W> const& routes, bin_view const& out,
+               workspace& ws) {
+  in_order(order, routes, ws, [&](auto const& visit) {
+    if constexpr (std::is_same_v<Drop, dropless>)
+      bin(ex, layout, visit, out, ws);
+    else
+      bin(ex, limited_layout<Layout, Drop>{layout, drop}, visit, out, ws);
+  });
+}
+
+/// Marks with -1 the ids that lose by score; `bins` holds all assignments token by token.
+template <class W>
+void drop_lowest(by_score const& drop, routes_view<W> const& routes, bin_view const& bins, std::int64_t most, std::int32_t* ids, workspace& ws) {
+  std::int64_t const slots = routes.id.cols();
+  for (std::int64_t e = 0; e < bins.counts.size(); ++e) {
+    std::int64_t const limit = drop.limit_of(e) < most ? drop.limit_of(e) : most, n = bins.counts[e];
+    if (n <= limit) continue;
+    workspace::frame frame(ws);
+    std::int32_t* const rank = frame.take<std::int32_t>(n).data();
+    std::int32_t const* const member = bins.src_of.data() + bins.offsets[e];
+    descending_order([&](std::int64_t i) { return routes.weight(member[i] / slots, member[i] % slots); }, n, rank, ws);
+    for (std::int64_t i = limit; i < n; ++i) ids[member[rank[i]]] = -1;
+  }
+}
+
+template <host_executor E, class Layout, class Order, class W>
+void plan_bins(E const& ex, Layout const& layout, Order const&, by_score const& drop, routes_view<W> const& routes, bin_view const& out,
+               workspace& ws) {
+  std::int64_t const tokens = routes.id.rows(), slots = routes.id.cols(), experts = out.counts.size();
+  check_argument(tokens * slots == 0 || routes.weight.data() != nullptr, "make_plan", "weights of the routes", "absent", "given to drop by score");
+  if (routes.weight.data() != nullptr)
+    check_numbers("a weight", [&](std::int64_t a) { return routes.weight(a / slots, a % slots); }, tokens * slots);
+  workspace::frame frame(ws);
+  bin_view const all{frame.take<std::int64_t>(experts + 1), frame.take<std::int32_t>(experts), frame.take<std::int32_t>(experts),
+                     frame.take<std::int32_t>(tokens * slots), frame.take<std::int32_t>(tokens * slots)};
+  in_order(token_major{}, routes, ws, [&](auto const& visit) { bin(ex, dense_rows{}, visit, all, ws); });
+  std::int32_t* const ids = frame.take<std::int32_t>(tokens * slots).data();
+  for (std::int64_t t = 0; t < tokens; ++t)
+    for (std::int64_t s = 0; s < slots; ++s) ids[t * slots + s] = routes.id(t, s);
+  drop_lowest(drop, routes, all, layout.limit(0), ids, ws);
+  bin(ex, layout, key_sequence{{ids, tokens * slots}}, out, ws);
+  for (std::int64_t e = 0; e < experts; ++e) out.counts[e] = all.counts[e];
+}
+
+template <class P>
+inline constexpr bool is_plan_policy = false;
+template <class L, class O, class D>
+inline constexpr bool is_plan_policy<plan_policy<L, O, D>> = true;
+
+}  // namespace detail
+
+/// Bytes of workspace that `make_plan` takes, whatever its policy.
+constexpr std::size_t plan_workspace_bytes(std::int64_t tokens, std::int64_t slots, std::int64_t experts) {
+  std::int64_t const n = tokens * slots;
+  return bin_workspace_bytes(n, experts) + static_cast<std::size_t>(n) * 9 * sizeof(std::int32_t) +
+         static_cast<std::size_t>(experts + 1) * 4 * sizeof(std::int32_t) + 16 * workspace::alignment;
+}
+
+/// Which row each assignment takes: histogram of the ids, exclusive scan, stable placement.
+///
+/// With rank(a) = number of earlier assignments to the same expert in the policy's order, and limits from layout and drop policy:
+/// kept[e] = min(counts[e], limit[e]); offsets is the exclusive scan of the layout's rows; row_of[a] = offsets[e] + rank(a) for the kept
+/// ones, else -1; src_of is the inverse, -1 for padding. Ids -1 are unused slots. O(T K + E).
+/// `out` comes from a dispatch_plan or from take_plan; experts E = out.experts(). Weights are read by `priority` and `by_score` only.
+/// \throws argument_error for an id outside [-1, E), a NaN where weights decide, sizes that do not match; nothing is written then.
+/// \par Determinism  a function of the routes alone; the same plan for every executor and thread count.
+template <executor E, class Policy, class W, class I, fanfold::detail::call_option... Options>
+  requires(plan_layout<Policy> || detail::is_plan_policy<Policy>)
+void make_plan(E const& ex, Policy const& policy, route::assignment<W, I> const& routes, plan_view const& out, Options&&... options) {
+  static_assert(std::is_same_v<std::remove_const_t<I>, std::int32_t>, "make_plan reads 32-bit ids");
+  if constexpr (plan_layout<Policy>) {
+    make_plan(ex, plan_policy<Policy>{policy, {}, {}}, routes, out, options...);
+  } else {
+    constexpr bool leaves = leaves_padding<std::remove_cvref_t<decltype(policy.layout)>>;
+    check_argument(policy.layout.valid(), "make_plan", "layout", "invalid", "an alignment of 1 or more, or a capacity of 0 or more");
+    check_argument(routes.id.rows() == out.tokens, "make_plan", "rows of the ids", routes.id.rows(), "the plan's tokens");
+    check_argument(routes.id.cols() == out.slots, "make_plan", "columns of the ids", routes.id.cols(), "the plan's slots");
+    check_argument(leaves == out.leaves_padding, "make_plan", "layout", leaves ? "masked" : "not masked", "of the kind that the plan was sized for");
+    if (routes.weight.data() != nullptr) {
+      check_argument(routes.weight.rows() == out.tokens, "make_plan", "rows of the weights", routes.weight.rows(), "the plan's tokens");
+      check_argument(routes.weight.cols() == out.slots, "make_plan", "columns of the weights", routes.weight.cols(), "the plan's slots");
+    }
+    fanfold::detail::call_workspace ws(ex, options...);
+    detail::plan_bins(ex, policy.layout, policy.order, policy.drop, route::as_const(routes), detail::bins_of(out), ws.get());
+  }
+}
+
+template <class Policy, class W, class I, fanfold::detail::call_option... Options>
+  requires(plan_layout<Policy> || detail::is_plan_policy<Policy>)
+void make_plan(Policy const& policy, route::assignment<W, I> const& routes, plan_view const& out, Options&&... options) {
+  make_plan(serial, policy, routes, out, options...);
+}
+
+/// out(t, s) = w(t, s) / sum of the kept w(t, .), in slot order; 0 for dropped and unused slots and where that sum is 0. `out` may be `weight`.
+template <class W, matrix_viewable Out>
+void renormalise_kept(plan_view const& plan, matrix_view<W> weight, Out const& out) {
+  check_argument(weight.rows() == plan.tokens && weight.cols() == plan.slots, "renormalise_kept", "shape of weight", "another", "tokens x slots");
+  check_argument(out.rows() == plan.tokens && out.cols() == plan.slots, "renormalise_kept", "shape of out", "another", "tokens x slots");
+  using value = std::remove_const_t<W>;
+  for (std::int64_t t = 0; t < plan.tokens; ++t) {
+    value sum = 0;
+    for (std::int64_t s = 0; s < plan.slots; ++s)
+      if (plan.row_of[t * plan.slots + s] >= 0) sum += weight(t, s);
+    for (std::int64_t s = 0; s < plan.slots; ++s)
+      out(t, s) = plan.row_of[t * plan.slots + s] >= 0 && sum != value(0) ? weight(t, s) / sum : value(0);
+  }
+}
+
+}  // namespace fanfold::inline FANFOLD_ABI::dispatch
