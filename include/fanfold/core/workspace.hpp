@@ -41,6 +41,21 @@ class workspace {
   }
   /// Most bytes that were in use at once: what a fixed block must offer.
   std::size_t peak() const { return peak_; }
+  /// Whether it stands over a block that the caller gave.
+  bool fixed() const { return fixed_; }
+
+  /// The word in which kernels note what they find wrong in the data. The first call sets it aside (at the start of a fixed block, from
+  /// which it takes `alignment` bytes) and says so in `fresh`: the caller, a device executor, then zeroes it. Null where the block is too
+  /// small.
+  std::uint32_t* status_word(bool& fresh) {
+    fresh = status_ == nullptr && open_ == 0;
+    if (!fresh) return status_;
+    if (!fixed_) return status_ = &heap_status_;
+    if (chunks_[0].bytes < alignment) return nullptr;
+    status_ = static_cast<std::uint32_t*>(static_cast<void*>(chunks_[0].data));
+    chunks_[0] = {chunks_[0].data + alignment, chunks_[0].bytes - alignment};
+    return status_;
+  }
 
   /// While it lives, blocks can be taken; they are given back at its end. Frames must end in reverse order of their beginning.
   class frame {
@@ -127,6 +142,8 @@ class workspace {
   std::size_t skipped_ = 0;  // bytes before the first aligned one of a given block
   int open_ = 0;
   bool fixed_ = false;
+  std::uint32_t* status_ = nullptr;
+  std::uint32_t heap_status_ = 0;
 };
 
 }  // namespace fanfold::inline FANFOLD_ABI
