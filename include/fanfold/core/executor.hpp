@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -48,12 +47,21 @@ inline constexpr serial_executor serial{};
 
 namespace detail {
 
+/// A number that several threads draw from. (By compiler builtins: <atomic> would double what this header costs to parse.)
+class shared_counter {
+ public:
+  std::int64_t next() { return __atomic_fetch_add(&value_, 1, __ATOMIC_RELAXED); }
+
+ private:
+  std::int64_t value_ = 0;
+};
+
 /// Keeps the first exception of several threads and lets the rest of the work be skipped.
 class first_exception {
  public:
-  bool caught() const { return caught_.load(std::memory_order_relaxed); }
+  bool caught() const { return __atomic_load_n(&caught_, __ATOMIC_RELAXED); }
   void capture() noexcept {
-    if (!caught_.exchange(true, std::memory_order_acq_rel)) error_ = std::current_exception();
+    if (!__atomic_exchange_n(&caught_, true, __ATOMIC_ACQ_REL)) error_ = std::current_exception();
   }
   /// Call after the threads have been joined.
   void rethrow() const {
@@ -61,7 +69,7 @@ class first_exception {
   }
 
  private:
-  std::atomic<bool> caught_{false};
+  bool caught_ = false;
   std::exception_ptr error_;
 };
 
@@ -128,10 +136,10 @@ void for_each_task(E const& ex, std::int64_t tasks, std::size_t scratch_bytes, w
     for (std::int64_t task = 0; task < tasks; ++task) f(task, static_cast<void*>(scratch));
     return;
   }
-  std::atomic<std::int64_t> next{0};
+  detail::shared_counter counter;
   ex.bulk(static_cast<std::size_t>(workers), [&](std::size_t worker) {
     void* const mine = step == 0 ? nullptr : scratch + worker * step;
-    for (std::int64_t task; (task = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) f(task, mine);
+    for (std::int64_t task; (task = counter.next()) < tasks;) f(task, mine);
   });
 }
 

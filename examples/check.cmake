@@ -1,0 +1,35 @@
+# Runs PROGRAM and compares what it prints with what the comments of SOURCE promise:
+#   // args: --rounds 3           command line of the run as a test
+#   // output matches: regex      a line like this for each regex that must be found in the output
+#   // output:                    the rest of the file, without its "// ", is the whole output
+file(READ ${SOURCE} text)
+string(REGEX MATCH "\n// args: ([^\n]*)" found "${text}")
+separate_arguments(args UNIX_COMMAND "${CMAKE_MATCH_1}")
+execute_process(COMMAND ${PROGRAM} ${args} OUTPUT_VARIABLE output ERROR_VARIABLE errors RESULT_VARIABLE result)
+message("${output}${errors}")
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "${PROGRAM} ended with ${result}")
+endif()
+
+set(rest "${text}")
+while(rest MATCHES "\n// output matches: ([^\n]*)")
+  set(regex "${CMAKE_MATCH_1}")
+  string(FIND "${rest}" "\n// output matches: " position)
+  math(EXPR position "${position} + 5")
+  string(SUBSTRING "${rest}" ${position} -1 rest)
+  if(NOT output MATCHES "${regex}")
+    message(FATAL_ERROR "The output does not match: ${regex}")
+  endif()
+endwhile()
+
+string(FIND "${text}" "\n// output:\n" position)
+if(NOT position EQUAL -1)
+  math(EXPR position "${position} + 11")
+  string(SUBSTRING "${text}" ${position} -1 expected)
+  string(REGEX REPLACE "\n// ?" "\n" expected "${expected}")
+  string(STRIP "${expected}" expected)
+  string(STRIP "${output}" output)
+  if(NOT output STREQUAL expected)
+    message(FATAL_ERROR "The output differs from the promised one:\n${expected}")
+  endif()
+endif()
