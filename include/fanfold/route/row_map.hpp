@@ -1,0 +1,232 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+#include "fanfold/core/config.hpp"
+#include "fanfold/core/executor.hpp"
+#include "fanfold/core/half.hpp"
+#include "fanfold/core/view.hpp"
+#include "fanfold/fold/row_group.hpp"
+#include "fanfold/route/assignment.hpp"
+#include "fanfold/route/routing_stats.hpp"
+#include "fanfold/route/token_choice.hpp"
+
+namespace fanfold::inline FANFOLD_ABI::route {
+
+/// Rows that take part: nonzero = real, 0 = padding. Empty: all of them. A padding row gets ids -1 and weights 0 and counts nowhere.
+struct row_mask {
+  view<std::uint8_t const> real{};
+
+  FANFOLD_HD bool keeps(std::int64_t row) const { return real.data() == nullptr || real.data()[row] != 0; }
+};
+
+/// E5: one pass over rows of scores, forward. `run_loop` writes the assignment and, where `stats` has arrays, the statistics.
+template <row_router Router>
+struct row_map_loop {
+  Router router;
+  row_mask mask{};
+  routing_stats_view stats{};
+};
+
+/// E5, backward: gradients of logits from gradients of weights and of statistics, for recorded ids.
+template <row_router Router>
+struct row_map_vjp_loop {
+  Router router;
+  row_mask mask{};
+  routing_stats_gradient stats{};
+};
+
+namespace detail {
+
+/// Rows a task: a power of two times the run of the canonical row fold, so that a task is a whole subtree.
+inline std::int64_t task_rows(std::int64_t experts) {
+  std::int64_t rows = run_items;
+  while (rows < 2048 && rows * experts < 16384) rows *= 2;
+  return rows;
+}
+
+/// Memory of a worker: arrays of a row, and statistics of the runs of a task.
+template <class R>
+struct row_scratch {
+  static std::int64_t round(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+  row_scratch(int rows, std::int64_t experts, std::int64_t slots, bool statistics)
+      : numbers(round((rows * experts + 2 * slots) * static_cast<std::int64_t>(sizeof(R)))),
+        ids(round(slots * static_cast<std::int64_t>(sizeof(std::int32_t)))),
+        runs(statistics ? task_rows(experts) / run_items * routing_stats_view::real_size(experts) * 8 : 0) {}
+
+  std::size_t bytes() const { return static_cast<std::size_t>(numbers + ids + runs); }
+  R* number_block(void* scratch) const { return static_cast<R*>(scratch); }
+  std::int32_t* id_block(void* scratch) const { return reinterpret_cast<std::int32_t*>(static_cast<std::byte*>(scratch) + numbers); }
+  double* run_block(void* scratch) const { return reinterpret_cast<double*>(static_cast<std::byte*>(scratch) + numbers + ids); }
+
+  std::int64_t numbers, ids, runs;
+};
+
+/// out[i] += in[i], pair by adjacent pair, over `count` arrays of `size` numbers that lie one after the other; the sum ends in the first.
+inline void add_adjacent_pairs(double* arrays, std::int64_t count, std::int64_t size) {
+  for (std::int64_t step = 1; step < count; step *= 2)
+    for (std::int64_t i = 0; i + step < count; i += 2 * step)
+      for (std::int64_t j = 0; j < size; ++j) arrays[i * size + j] += arrays[(i + step) * size + j];
+}
+
+template <row_group G, class L, class R>
+FANFOLD_HD void load_logits(G const& g, L const* source, R* logit, std::int64_t n) {
+  for (std::int64_t e = g.rank(); e < n; e += g.size()) {
+    R const l = to_arithmetic(source[e]);
+    logit[e] = math::isnan(l) ? -math::infinity<R>() : l;
+  }
+  g.sync();
+}
+
+template <row_group G, class R, class I, class W>
+FANFOLD_HD void store_row(G const& g, row_arrays<R> const& a, I* id, W* weight) {
+  for (std::int64_t j = g.rank(); j < a.slots; j += g.size()) {
+    id[j] = static_cast<I>(a.id[j]);
+    weight[j] = from_arithmetic<W>(static_cast<arithmetic_t<W>>(a.weight[j]));
+  }
+}
+
+template <row_group G, class I, class W>
+FANFOLD_HD void store_empty_row(G const& g, std::int64_t slots, I* id, W* weight) {
+  for (std::int64_t j = g.rank(); j < slots; j += g.size()) {
+    id[j] = I(-1);
+    weight[j] = from_arithmetic<W>(0);
+  }
+}
+
+/// Adds a row to integer statistics and to the real statistics of its run.
+template <class R>
+void count_row(row_arrays<R> const& a, row_summary<R> const& s, std::int64_t* integers, double* reals) {
+  std::int64_t const n = a.experts;
+  std::int64_t* const count = integers + stat_integers;
+  double* const score_sum = reals + stat_reals;
+  double* const weight_sum = score_sum + n;
+  std::int64_t chosen = 0;
+  for (std::int64_t j = 0; j < a.slots; ++j) {
+    if (a.id[j] < 0) continue;
+    ++chosen;
+    ++count[a.id[j]];
+    if (j == 0) ++count[n + a.id[j]];
+    weight_sum[a.id[j]] += static_cast<double>(a.weight[j]);
+  }
+  for (std::int64_t e = 0; e < n; ++e) score_sum[e] += static_cast<double>(a.share[e]);
+  integers[stat_tokens] += 1;
+  integers[stat_choices] += chosen;
+  integers[stat_empty_rows] += chosen == 0 ? 1 : 0;
+  integers[stat_degenerate_rows] += s.degenerate ? 1 : 0;
+  reals[stat_lse_sq_sum] += static_cast<double>(s.lse) * static_cast<double>(s.lse);
+  reals[stat_entropy_sum] += static_cast<double>(s.entropy);
+}
+
+/// Rows [first, last) of a task; with statistics, `integers` and `reals` get the task's.
+template <class Router, class L, class W, class I, class R>
+FANFOLD_NOINLINE void route_rows(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, I> out, std::int64_t first,
+                                 std::int64_t last, row_scratch<R> const& layout, void* scratch, std::int64_t* integers, double* reals) {
+  host_lane const g;
+  std::int64_t const n = logits.cols();
+  std::int64_t const size = routing_stats_view::real_size(n);
+  row_arrays<R> a = Router::arrays(layout.number_block(scratch), n);
+  a.slots = out.slots();
+  a.weight = layout.number_block(scratch) + Router::scratch_rows * n;
+  a.id = layout.id_block(scratch);
+  double* const runs = layout.run_block(scratch);
+  bool const statistics = integers != nullptr;
+  if (statistics) {
+    for (std::int64_t i = 0; i < routing_stats_view::integer_size(n); ++i) integers[i] = 0;
+    for (std::int64_t i = 0; i < fanfold::detail::divide_up(last - first, run_items) * size; ++i) runs[i] = 0;
+  }
+  for (std::int64_t t = first; t < last; ++t) {
+    if (!loop.mask.keeps(t)) {
+      store_empty_row(g, a.slots, out.id.row(t).data(), out.weight.row(t).data());
+      continue;
+    }
+    a.row = t;
+    load_logits(g, logits.row(t).data(), a.logit, n);
+    row_summary<R> const summary = loop.router.forward(g, a, statistics);
+    store_row(g, a, out.id.row(t).data(), out.weight.row(t).data());
+    if (statistics) count_row(a, summary, integers, runs + (t - first) / run_items * size);
+  }
+  if (!statistics) return;
+  add_adjacent_pairs(runs, fanfold::detail::divide_up(last - first, run_items), size);
+  for (std::int64_t i = 0; i < size; ++i) reals[i] = runs[i];
+}
+
+template <class Router, class L, class W, class I, class D, class R>
+FANFOLD_NOINLINE void route_rows_vjp(row_map_vjp_loop<Router> const& loop, matrix_view<L const> logits, matrix_view<I const> id,
+                                     matrix_view<W const> dweight, matrix_view<D> dlogits, std::int64_t first, std::int64_t last,
+                                     row_scratch<R> const& layout, void* scratch) {
+  host_lane const g;
+  std::int64_t const n = logits.cols();
+  row_arrays<R> a = Router::arrays(layout.number_block(scratch), n);
+  R* const dl = layout.number_block(scratch) + Router::scratch_rows * n;
+  a.slots = id.cols();
+  a.weight = dl + n;
+  a.slot_gradient = a.weight + a.slots;
+  R* const dw = a.slot_gradient + a.slots;
+  a.id = layout.id_block(scratch);
+  for (std::int64_t t = first; t < last; ++t) {
+    D* const target = dlogits.row(t).data();
+    bool const kept = loop.mask.keeps(t);
+    if (kept) {
+      a.row = t;
+      load_logits(g, logits.row(t).data(), a.logit, n);
+      for (std::int64_t j = 0; j < a.slots; ++j) {
+        auto const e = static_cast<std::int64_t>(id.row(t).data()[j]);
+        a.id[j] = e >= 0 && e < n ? static_cast<std::int32_t>(e) : -1;
+        dw[j] = dweight.data() == nullptr ? R(0) : static_cast<R>(to_arithmetic(dweight.row(t).data()[j]));
+      }
+      loop.router.backward(g, a, dweight.data() == nullptr ? nullptr : dw, loop.stats, dl);
+    }
+    for (std::int64_t e = 0; e < n; ++e) target[e] = from_arithmetic<D>(kept ? static_cast<arithmetic_t<D>>(dl[e]) : arithmetic_t<D>(0));
+  }
+}
+
+}  // namespace detail
+
+template <host_executor E, class Router, class L, class W, class I>
+void run_loop(E const& ex, row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, I> out, workspace& ws) {
+  using R = arithmetic_t<L>;
+  std::int64_t const n = logits.cols();
+  std::int64_t const rows = logits.rows();
+  std::int64_t const step = detail::task_rows(n);
+  std::int64_t const tasks = fanfold::detail::divide_up(rows, step);
+  bool const statistics = loop.stats.integers.data() != nullptr;
+  std::int64_t const integer_size = routing_stats_view::integer_size(n);
+  std::int64_t const real_size = routing_stats_view::real_size(n);
+  detail::row_scratch<R> const layout(Router::scratch_rows, n, out.slots(), statistics);
+  workspace::frame frame(ws);
+  auto const integers = frame.take<std::int64_t>(statistics ? tasks * integer_size : 0);
+  auto const reals = frame.take<double>(statistics ? tasks * real_size : 0);
+  for_each_task(ex, tasks, layout.bytes(), ws, [&](std::int64_t task, void* scratch) {
+    std::int64_t const last = (task + 1) * step < rows ? (task + 1) * step : rows;
+    detail::route_rows(loop, logits, out, task * step, last, layout, scratch, statistics ? integers.data() + task * integer_size : nullptr,
+                       statistics ? reals.data() + task * real_size : nullptr);
+  });
+  if (!statistics) return;
+  detail::add_adjacent_pairs(reals.data(), tasks, real_size);
+  for (std::int64_t i = 0; i < real_size; ++i) loop.stats.reals[i] = tasks == 0 ? 0 : reals[i];
+  for (std::int64_t i = 0; i < integer_size; ++i) {
+    std::int64_t sum = 0;
+    for (std::int64_t task = 0; task < tasks; ++task) sum += integers[task * integer_size + i];
+    loop.stats.integers[i] = sum;
+  }
+}
+
+template <host_executor E, class Router, class L, class W, class I, class D>
+void run_loop(E const& ex, row_map_vjp_loop<Router> const& loop, matrix_view<L const> logits, matrix_view<I const> id,
+              matrix_view<W const> dweight, matrix_view<D> dlogits, workspace& ws) {
+  using R = arithmetic_t<L>;
+  std::int64_t const n = logits.cols();
+  std::int64_t const rows = logits.rows();
+  std::int64_t const step = detail::task_rows(n);
+  detail::row_scratch<R> const layout(Router::scratch_rows + 1, n, 2 * id.cols(), false);
+  for_each_task(ex, fanfold::detail::divide_up(rows, step), layout.bytes(), ws, [&](std::int64_t task, void* scratch) {
+    std::int64_t const last = (task + 1) * step < rows ? (task + 1) * step : rows;
+    detail::route_rows_vjp(loop, logits, id, dweight, dlogits, task * step, last, layout, scratch);
+  });
+}
+
+}  // namespace fanfold::inline FANFOLD_ABI::route
