@@ -1,0 +1,84 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "fanfold/core/bundle.hpp"
+#include "fanfold/core/config.hpp"
+#include "fanfold/monoid/concept.hpp"
+
+namespace fanfold::inline FANFOLD_ABI {
+
+namespace detail {
+
+template <class A, class... Rest>
+struct first_input {
+  using type = typename A::input;
+};
+
+}  // namespace detail
+
+/// Several aggregators over the same items in one pass: `get<I>(answer)` is the answer of the I-th. The item type is that of the first;
+/// the others' must be constructible from it. States are combined part by part; the laws are those that all parts have.
+template <aggregator... As>
+  requires(sizeof...(As) > 0)
+class product_monoid {
+ public:
+  using input = typename detail::first_input<As...>::type;
+  using state = bundle<typename As::state...>;
+  using output = bundle<typename As::output...>;
+  static constexpr law laws = (As::laws & ...);
+
+  constexpr product_monoid() = default;
+  FANFOLD_HD constexpr explicit product_monoid(As const&... parts)
+    requires(sizeof...(As) > 0)
+      : parts_(make_bundle(parts...)) {}
+
+  template <std::size_t I>
+  FANFOLD_HD constexpr auto const& part() const {
+    return get<I>(parts_);
+  }
+
+  FANFOLD_HD constexpr state identity() const { return identity_of(indices{}); }
+  FANFOLD_HD constexpr state lift(input const& x) const { return lift_of(x, indices{}); }
+  FANFOLD_HD constexpr state combine(state const& a, state const& b) const { return combine_of(a, b, indices{}); }
+  FANFOLD_HD constexpr void absorb(state& s, input const& x) const { absorb_of(s, x, indices{}); }
+  FANFOLD_HD constexpr output lower(state const& s) const { return lower_of(s, indices{}); }
+  FANFOLD_HD constexpr output empty() const { return empty_of(indices{}); }
+
+ private:
+  using indices = std::make_index_sequence<sizeof...(As)>;
+
+  template <std::size_t... I>
+  FANFOLD_HD constexpr state identity_of(std::index_sequence<I...>) const {
+    return make_bundle(part<I>().identity()...);
+  }
+  template <std::size_t... I>
+  FANFOLD_HD constexpr state lift_of(input const& x, std::index_sequence<I...>) const {
+    return make_bundle(part<I>().lift(static_cast<typename As::input>(x))...);
+  }
+  template <std::size_t... I>
+  FANFOLD_HD constexpr state combine_of(state const& a, state const& b, std::index_sequence<I...>) const {
+    return make_bundle(part<I>().combine(get<I>(a), get<I>(b))...);
+  }
+  template <std::size_t... I>
+  FANFOLD_HD constexpr void absorb_of(state& s, input const& x, std::index_sequence<I...>) const {
+    (absorb_item(part<I>(), get<I>(s), static_cast<typename As::input>(x)), ...);
+  }
+  template <std::size_t... I>
+  FANFOLD_HD constexpr output lower_of(state const& s, std::index_sequence<I...>) const {
+    return make_bundle(part<I>().lower(get<I>(s))...);
+  }
+  template <std::size_t... I>
+  FANFOLD_HD constexpr output empty_of(std::index_sequence<I...>) const {
+    return make_bundle(empty_answer(part<I>())...);
+  }
+
+  bundle<As...> parts_{};
+};
+template <aggregator... As>
+product_monoid(As const&...) -> product_monoid<As...>;
+
+}  // namespace fanfold::inline FANFOLD_ABI
