@@ -63,8 +63,8 @@ class view {
   FANFOLD_HD constexpr T* begin() const { return data_; }
   FANFOLD_HD constexpr T* end() const { return data_ + size_; }
 
-  template <std::integral I>
-  FANFOLD_HD constexpr T& operator[](I i) const {
+  template <std::integral Index>
+  FANFOLD_HD constexpr T& operator[](Index i) const {
     FANFOLD_ASSERT(static_cast<std::int64_t>(i) >= 0 && static_cast<std::int64_t>(i) < size_);
     return data_[static_cast<std::int64_t>(i)];
   }

@@ -1,0 +1,37 @@
+# What Fanfold costs to parse. The budget holds for what a header adds to the standard headers that the design allows in it;
+# other standard headers are refused by name.
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+
+set(allowed "#include <stdexcept>\n#include <string>\n#include <span>\n#include <limits>\n#include <vector>\n#include <cmath>\n#include <cstdio>\n")
+preprocessed_size(allowed "${allowed}" allowed_size)
+set(threads "${allowed}#include <atomic>\n#include <chrono>\n#include <condition_variable>\n#include <mutex>\n#include <thread>\n")
+preprocessed_size(threads "${threads}" threads_size)
+
+function(check_budget header standard standard_size budget)
+  string(MAKE_C_IDENTIFIER budget_${header} name)
+  preprocessed_size(${name} "${standard}#include \"${header}\"\n" size)
+  math(EXPR added "${size} - ${standard_size}")
+  message("${added} of ${budget} bytes: ${header} (with the standard headers ${size})")
+  if(added GREATER budget)
+    message(SEND_ERROR "${header} adds ${added} bytes after preprocessing, the budget is ${budget}")
+  endif()
+endfunction()
+
+file(GLOB core RELATIVE ${INCLUDE_DIR} ${INCLUDE_DIR}/fanfold/core/*.hpp)
+foreach(header IN LISTS core)
+  if(header MATCHES "thread_pool")
+    check_budget(${header} "${threads}" ${threads_size} 400000)
+  else()
+    check_budget(${header} "${allowed}" ${allowed_size} 400000)
+  endif()
+endforeach()
+check_budget(fanfold/fanfold.hpp "${threads}" ${threads_size} 600000)
+
+file(GLOB_RECURSE headers RELATIVE ${INCLUDE_DIR} ${INCLUDE_DIR}/fanfold/*.hpp)
+list(FILTER headers EXCLUDE REGEX "/(adapt|testing|emulate)/")
+foreach(header IN LISTS headers)
+  file(STRINGS ${INCLUDE_DIR}/${header} lines REGEX "^#include <(algorithm|ranges|functional|iostream|sstream|regex|random|execution|chrono|thread|mutex|atomic|condition_variable|experimental)")
+  if(lines AND NOT header STREQUAL "fanfold/core/thread_pool.hpp")
+    message(SEND_ERROR "${header} includes what it must not: ${lines}")
+  endif()
+endforeach()

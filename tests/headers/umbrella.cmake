@@ -1,0 +1,18 @@
+# fanfold.hpp names every public header but the opt-in ones. `cmake -D INCLUDE_DIR=include -D UPDATE=ON -P tests/headers/umbrella.cmake` writes it.
+cmake_path(ABSOLUTE_PATH INCLUDE_DIR)
+file(GLOB_RECURSE headers RELATIVE ${INCLUDE_DIR} ${INCLUDE_DIR}/fanfold/*.hpp)
+list(FILTER headers EXCLUDE REGEX "^fanfold/(emulate|testing|adapt)/|/detail/|^fanfold/fanfold\\.hpp$")
+list(SORT headers)
+set(text "#pragma once\n\n/// \\file\n/// Everything that needs no opt-in: without emulate/, testing/, adapt/ and cuda/.\n\n")
+foreach(header IN LISTS headers)
+  string(APPEND text "#include \"${header}\"\n")
+endforeach()
+set(umbrella ${INCLUDE_DIR}/fanfold/fanfold.hpp)
+if(UPDATE)
+  file(WRITE ${umbrella} "${text}")
+endif()
+file(READ ${umbrella} present)
+if(NOT present STREQUAL text)
+  message(FATAL_ERROR "fanfold.hpp does not name the headers of the tree. Write it again by\n"
+    "  cmake -D INCLUDE_DIR=include -D UPDATE=ON -P tests/headers/umbrella.cmake\nExpected:\n${text}")
+endif()
