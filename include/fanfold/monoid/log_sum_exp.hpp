@@ -67,15 +67,16 @@ FANFOLD_HD inline softmax_state<T> combine_softmax(softmax_state<T> const& a, so
   return {j.max, a.sum * j.first + b.sum * j.second};
 }
 
-/// An item of weight exp(x): nothing where x is -infinity.
+/// An item of weight exp(x): nothing where x is -infinity. Zeros become +0, so that the maximum does not depend on the order.
 template <class T>
 FANFOLD_HD constexpr softmax_state<T> lift_softmax(T x) {
-  return {x, x == -math::infinity<T>() ? T(0) : x != x ? x : T(1)};
+  return {x + T(0), x == -math::infinity<T>() ? T(0) : x != x ? x : T(1)};
 }
 
 /// One item into a state with one exponential: the bits of combine_softmax(s, lift_softmax(x)), but for the maximum beside a NaN sum.
 template <class T>
-FANFOLD_HD inline void absorb_softmax(T& max, T& sum, T x) {
+FANFOLD_HD inline void absorb_softmax(T& max, T& sum, T item) {
+  T const x = item + T(0);
   T const d = x > max ? max - x : x - max;
   T const same = x == -math::infinity<T>() ? T(0) : T(1);
   T const e = x == max ? same : math::exp_nonpositive(d);

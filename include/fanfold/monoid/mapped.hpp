@@ -48,6 +48,11 @@ struct mapped {
   FANFOLD_HD constexpr state lift(input const& x) const { return aggregator.lift(static_cast<typename A::input>(pre(x))); }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const { return aggregator.combine(a, b); }
   FANFOLD_HD constexpr void absorb(state& s, input const& x) const { absorb_item(aggregator, s, static_cast<typename A::input>(pre(x))); }
+  FANFOLD_HD constexpr state subtract(state const& whole, state const& part) const
+    requires(has_law(laws, law::invertible))
+  {
+    return aggregator.subtract(whole, part);
+  }
   FANFOLD_HD constexpr output lower(state const& s) const { return post(aggregator.lower(s)); }
   FANFOLD_HD constexpr output empty() const { return post(empty_answer(aggregator)); }
 };

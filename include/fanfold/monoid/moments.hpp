@@ -79,7 +79,7 @@ struct moments_result : moments_state<P, Count> {
 namespace detail {
 
 /// The sums of two sides, pairwise merged. `na` and `nb` are the sides' counts, neither 0; the grouping of the products makes the merge
-/// commutative bit for bit.
+/// commutative bit for bit. A mean of zero is +0 (hence `+ 0.0` where it could become -0), because -0 + 0 and -0 - 0 differ.
 template <int P>
 FANFOLD_HD constexpr void merge_moments(double na, double mean_a, double const* a, double nb, double mean_b, double const* b, double& mean,
                                         double* out) {
@@ -87,7 +87,7 @@ FANFOLD_HD constexpr void merge_moments(double na, double mean_a, double const* 
   double const p = na * nb;
   double const d = mean_b - mean_a;
   double const h = d / n;
-  mean = na > nb ? mean_a + h * nb : na < nb ? mean_b - h * na : (na * mean_a + nb * mean_b) / n;
+  mean = na > nb ? mean_a + h * nb : na < nb ? mean_b - h * na : (na * mean_a + nb * mean_b) / n + 0.0;
   if constexpr (P >= 4)
     out[2] = (((a[2] + b[2]) + ((((d * h) * h) * h) * p) * ((na * na + nb * nb) - p)) + (6.0 * (h * h)) * ((na * na) * b[0] + (nb * nb) * a[0])) +
              (4.0 * h) * (na * b[1] - nb * a[1]);
@@ -125,7 +125,7 @@ struct moments_pullback {
 
 /// Count, mean and central sums up to power P (1 to 4) in one pass, in double.
 ///
-/// `lift(x) = (1, x - shift)`; `shift` is added back to the mean by lower and should lie among the data where their offset is large
+/// `lift(x) = (1, x - shift)` (a zero is +0); `shift` is added back to the mean by lower and should lie among the data where their offset is large
 /// compared with their spread. Merge: Chan, Golub, LeVeque 1979; Pebay 2008. Commutative bit for bit; associative up to rounding.
 template <int P = 2, class T = double>
 struct moments {
@@ -142,7 +142,7 @@ struct moments {
   FANFOLD_HD constexpr state lift(input const& x) const {
     state s{};
     s.count = 1;
-    s.mean = static_cast<double>(to_arithmetic(x)) - shift;
+    s.mean = (static_cast<double>(to_arithmetic(x)) - shift) + 0.0;
     return s;
   }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const { return detail::combine_moments<P>(a, b); }
@@ -175,7 +175,7 @@ struct moments {
     FANFOLD_HD void start(moments const& m, input const* x) {
       count = 1.0;
       for (int l = 0; l < L; ++l) {
-        mean[l] = static_cast<double>(to_arithmetic(x[l])) - m.shift;
+        mean[l] = (static_cast<double>(to_arithmetic(x[l])) - m.shift) + 0.0;
         if constexpr (P >= 2) m2[l] = 0.0;
         if constexpr (P >= 3) m3[l] = 0.0;
         if constexpr (P >= 4) m4[l] = 0.0;
@@ -203,7 +203,7 @@ struct moments {
       double const na = count;
       double const n = na + 1.0;
       for (int l = 0; l < L; ++l) {
-        double const item = static_cast<double>(to_arithmetic(x[l])) - m.shift;
+        double const item = (static_cast<double>(to_arithmetic(x[l])) - m.shift) + 0.0;
         double const d = item - mean[l];
         double const h = d / n;
         // the merge of detail::merge_moments with nb = 1 and sums of 0 on that side, which are never -0 on this one
@@ -211,7 +211,7 @@ struct moments {
           m4[l] = ((m4[l] + ((((d * h) * h) * h) * na) * ((na * na + 1.0) - na)) + (6.0 * (h * h)) * m2[l]) + (4.0 * h) * (0.0 - m3[l]);
         if constexpr (P >= 3) m3[l] = (m3[l] + (((d * h) * h) * na) * (na - 1.0)) + (3.0 * h) * (0.0 - m2[l]);
         if constexpr (P >= 2) m2[l] = m2[l] + (d * h) * na;
-        mean[l] = Second ? (mean[l] + item) / n : mean[l] + h;
+        mean[l] = Second ? (mean[l] + item) / n + 0.0 : mean[l] + h;
       }
       count = n;
     }
@@ -273,7 +273,7 @@ struct weighted_moments {
     double const w = static_cast<double>(to_arithmetic(x.weight));
     if (w == 0.0) return s;
     s.count = w;
-    s.mean = static_cast<double>(to_arithmetic(x.value)) - shift;
+    s.mean = (static_cast<double>(to_arithmetic(x.value)) - shift) + 0.0;
     s.squared_weights = w * w;
     return s;
   }

@@ -11,7 +11,7 @@ namespace fanfold::inline FANFOLD_ABI {
 template <monoid M>
 struct opposite {
   using state = typename M::state;
-  static constexpr law laws = M::laws;
+  static constexpr law laws = M::laws & (law::associative | law::commutative | law::idempotent | law::bitwise);
 
   M monoid{};
 
@@ -23,7 +23,7 @@ struct opposite<M> {
   using input = typename M::input;
   using state = typename M::state;
   using output = typename M::output;
-  static constexpr law laws = M::laws;
+  static constexpr law laws = M::laws & (law::associative | law::commutative | law::idempotent | law::bitwise);
 
   M monoid{};
 

@@ -45,6 +45,11 @@ class product_monoid {
   FANFOLD_HD constexpr state lift(input const& x) const { return lift_of(x, indices{}); }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const { return combine_of(a, b, indices{}); }
   FANFOLD_HD constexpr void absorb(state& s, input const& x) const { absorb_of(s, x, indices{}); }
+  FANFOLD_HD constexpr state subtract(state const& whole, state const& part) const
+    requires(has_law(laws, law::invertible))
+  {
+    return subtract_of(whole, part, indices{});
+  }
   FANFOLD_HD constexpr output lower(state const& s) const { return lower_of(s, indices{}); }
   FANFOLD_HD constexpr output empty() const { return empty_of(indices{}); }
 
@@ -62,6 +67,10 @@ class product_monoid {
   template <std::size_t... I>
   FANFOLD_HD constexpr state combine_of(state const& a, state const& b, std::index_sequence<I...>) const {
     return make_bundle(part<I>().combine(get<I>(a), get<I>(b))...);
+  }
+  template <std::size_t... I>
+  FANFOLD_HD constexpr state subtract_of(state const& a, state const& b, std::index_sequence<I...>) const {
+    return make_bundle(part<I>().subtract(get<I>(a), get<I>(b))...);
   }
   template <std::size_t... I>
   FANFOLD_HD constexpr void absorb_of(state& s, input const& x, std::index_sequence<I...>) const {

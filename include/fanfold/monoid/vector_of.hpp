@@ -30,6 +30,13 @@ struct vector_of {
   FANFOLD_HD constexpr void absorb(state& s, input const& x) const {
     for (int j = 0; j < D; ++j) absorb_item(aggregator, s[j], x[j]);
   }
+  FANFOLD_HD constexpr state subtract(state const& whole, state const& part) const
+    requires(has_law(laws, law::invertible))
+  {
+    state s{};
+    for (int j = 0; j < D; ++j) s[j] = aggregator.subtract(whole[j], part[j]);
+    return s;
+  }
   FANFOLD_HD constexpr output lower(state const& s) const {
     output y{};
     for (int j = 0; j < D; ++j) y[j] = aggregator.lower(s[j]);
