@@ -35,7 +35,7 @@ struct optional_state {
 };
 
 template <class M>
-typename M::state behind(M const& m, optional_state<typename M::state> const& left, typename M::state const& s) {
+FANFOLD_HD typename M::state behind(M const& m, optional_state<typename M::state> const& left, typename M::state const& s) {
   return left.present ? m.combine(left.value, s) : s;
 }
 
@@ -86,31 +86,38 @@ template <class M>
 class scan_stream {
  public:
   /// The prefix that ends with `s`.
-  typename M::state push(M const& m, typename M::state const& s) { return push(m, 0, s); }
-
- private:
-  static constexpr int levels = 6;  // 2048^6 items
-  struct level {
-    optional_state<typename M::state> local, run_offset, tile_offset;
-    std::int64_t count = 0;
-  };
-
-  typename M::state push(M const& m, int l, typename M::state const& s) {
-    level& v = level_[l];
-    v.local = {true, behind(m, v.local, s)};
-    typename M::state const prefix = behind(m, v.run_offset, v.local.value);
-    typename M::state const result = behind(m, v.tile_offset, prefix);
-    if (++v.count % run_items == 0) {
-      v.run_offset = {true, prefix};
-      v.local.present = false;
-    }
-    if (v.count % tile_items == 0) {
-      v.tile_offset = {true, push(m, l + 1, prefix)};
-      v.run_offset.present = false;
+  FANFOLD_HD typename M::state push(M const& m, typename M::state const& s) {
+    using state = typename M::state;
+    state item = s, result = s;
+    bool complete = true;  // the level below has just finished a tile, whose total is `item`
+    for (int l = 0; l < levels; ++l) {
+      if (!complete) continue;
+      level& v = level_[l];
+      v.local = {true, behind(m, v.local, item)};
+      state const in_tile = behind(m, v.run_offset, v.local.value);
+      state const prefix = behind(m, v.tile_offset, in_tile);
+      if (l == 0)
+        result = prefix;
+      else
+        level_[l - 1].tile_offset = {true, prefix};
+      ++v.count;
+      if (v.count % run_items == 0) {
+        v.run_offset = {true, in_tile};
+        v.local.present = false;
+      }
+      complete = v.count % tile_items == 0;
+      if (complete) v.run_offset.present = false;
+      item = in_tile;
     }
     return result;
   }
 
+ private:
+  static constexpr int levels = 4;  // 2048^4 items
+  struct level {
+    optional_state<typename M::state> local, run_offset, tile_offset;
+    std::int64_t count = 0;
+  };
   level level_[levels];
 };
 
@@ -125,12 +132,12 @@ struct tile_entry {
 template <class M>
 class tile_entries {
  public:
-  explicit tile_entries(scan_loop<M> const& loop)
+  FANFOLD_HD explicit tile_entries(scan_loop<M> const& loop)
       : loop_(loop), now_{{loop.has_init, loop.init}, loop.has_init ? loop.init : loop.m.identity()} {}
 
-  tile_entry<M> const& now() const { return now_; }
+  FANFOLD_HD tile_entry<M> const& now() const { return now_; }
 
-  void advance(typename M::state const& total) {
+  FANFOLD_HD void advance(typename M::state const& total) {
     M const& m = loop_.m;
     typename M::state const before = behind(m, now_.offset, total);
     typename M::state const prefix = totals_.push(m, total);

@@ -48,6 +48,18 @@ FANFOLD_HD pack<T, N> load_pack(T const* p) {
   return result;
 }
 
+/// The same through the ordinary path, for memory that the kernel also writes.
+template <int N, class T>
+FANFOLD_HD pack<T, N> load_changing_pack(T const* p) {
+#if FANFOLD_ON_DEVICE
+  return *reinterpret_cast<pack<T, N> const*>(p);
+#else
+  pack<T, N> result;
+  for (int i = 0; i < N; ++i) result.item[i] = p[i];
+  return result;
+#endif
+}
+
 /// Writes the pack to p, which must be aligned.
 template <int N, class T>
 FANFOLD_HD void store_pack(T* p, pack<T, N> const& value) {
