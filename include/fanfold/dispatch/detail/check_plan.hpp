@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "fanfold/core/check.hpp"
+#include "fanfold/core/executor.hpp"
+#include "fanfold/core/view.hpp"
+#include "fanfold/dispatch/plan_view.hpp"
+
+// Argument checks that the users of a plan share.
+namespace fanfold::inline FANFOLD_ABI::dispatch::detail {
+
+inline void check_plan_shape(char const* function, plan_view const& plan) {
+  check_argument(plan.offsets.size() == plan.experts() + 1 && plan.kept.size() == plan.experts(), function, "plan.offsets.size()",
+                 plan.offsets.size(), "the number of experts + 1");
+  check_argument(plan.row_of.size() == plan.assignments(), function, "plan.row_of.size()", plan.row_of.size(), "tokens * slots");
+}
+
+/// A matrix over the plan's rows: long enough, and of `cols` columns.
+template <class E, class T>
+void check_rows(char const* function, char const* name, E const&, plan_view const& plan, matrix_view<T> rows, std::int64_t cols) {
+  std::int64_t needed = plan.row_bound();
+  if constexpr (host_executor<E>) needed = plan.rows();
+  check_argument(rows.rows() >= needed, function, (std::string(name) + ".rows()").c_str(), rows.rows(), "at least the rows of the plan");
+  check_argument(rows.cols() == cols, function, (std::string(name) + ".cols()").c_str(), rows.cols(), ("the width, " + std::to_string(cols)).c_str());
+  check_argument(needed == 0 || cols == 0 || rows.data() != nullptr, function, name, "null", "not null");
+}
+
+/// A matrix of one row a token; `optional` ones may be absent.
+template <class T>
+void check_tokens(char const* function, char const* name, plan_view const& plan, matrix_view<T> m, std::int64_t cols, bool optional = false) {
+  if (optional && m.data() == nullptr) return;
+  check_argument(m.rows() == plan.tokens, function, (std::string(name) + ".rows()").c_str(), m.rows(), "the plan's tokens");
+  check_argument(m.cols() == cols, function, (std::string(name) + ".cols()").c_str(), m.cols(), std::to_string(cols).c_str());
+  check_argument(m.empty() || m.data() != nullptr, function, name, "null", "not null");
+}
+
+template <class T, class U>
+void check_apart(char const* function, char const* names, matrix_view<T> a, matrix_view<U> b) {
+  auto const span = [](auto m) { return view(m.data(), m.empty() ? 0 : (m.rows() - 1) * m.stride() + m.cols()); };
+  check_argument(!overlaps(span(a), span(b)), function, names, "overlapping", "disjoint");
+}
+
+}  // namespace fanfold::inline FANFOLD_ABI::dispatch::detail
