@@ -1,0 +1,195 @@
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "fanfold/core/bits.hpp"
+#include "fanfold/core/config.hpp"
+#include "fanfold/core/ieee.hpp"
+
+namespace fanfold::inline FANFOLD_ABI {
+
+/// 128-bit limb for binned sums of 2^32 items and more.
+__extension__ typedef __int128 int128;
+
+namespace detail {
+
+/// The absolute bins of T: bin j has unit weight 2^(e0 + 32 j). An item x goes into the bins from top(x) down, where |x| < 2^31 units of
+/// bin top(x): the balanced choice, with which a digit depends on nothing but its item.
+template <class T>
+struct bins {
+  using bits = typename ieee<T>::bits;
+  static constexpr int count = sizeof(T) == 4 ? 9 : 66;
+  static constexpr int e0 = sizeof(T) == 4 ? -149 : -1074;
+  static constexpr int digits = sizeof(T) == 4 ? 2 : 3;  // that one item can have
+
+  FANFOLD_HD static constexpr int top_of_magnitude(bits magnitude) {
+    int const exponent = static_cast<int>(magnitude >> ieee<T>::mantissa_bits);
+    int const width = static_cast<int>(sizeof(T)) * 8 - math::leading_zeros(magnitude);
+    return (exponent == 0 ? width : exponent + ieee<T>::mantissa_bits) >> 5;
+  }
+  FANFOLD_HD static constexpr int top(T x) { return top_of_magnitude(math::bits_of(x) & static_cast<bits>(~ieee<T>::sign)); }
+
+  FANFOLD_HD static constexpr double power_of_two(int e) { return math::from_bits(static_cast<std::uint64_t>(e + 1023) << 52); }
+
+  /// x in units of bin `top`; in two steps where the factor is too large for a double.
+  FANFOLD_HD static constexpr double scaled(T x, int top) {
+    int e = -(e0 + 32 * top);
+    double s = static_cast<double>(x);
+    if (e > 1000) {
+      s *= 0x1p600;
+      e -= 600;
+    }
+    return s * power_of_two(e);
+  }
+
+  /// Whether 1.5 * 2^52 units of each of the K bins from `top` down is a normal number, so that adding it rounds to whole units.
+  static constexpr bool direct(int top, int k) { return sizeof(T) == 4 || (top <= 63 && top - k + 1 >= 0); }
+  static constexpr double rounder(int bin) { return 1.5 * power_of_two(52 + e0 + 32 * bin); }
+};
+
+/// Digits of a scaled item, from its top bin down: each the nearest integer (ties to even), the rest carried to the next bin. Exact.
+struct scaled_digits {
+  double rest;
+
+  FANFOLD_HD constexpr explicit scaled_digits(double s) : rest(s) {}
+  FANFOLD_HD constexpr std::int64_t next() {
+    constexpr double rounder = 0x1.8p52;
+    double const q = (rest + rounder) - rounder;
+    rest = (rest - q) * 0x1p32;
+    return static_cast<std::int64_t>(q);
+  }
+};
+
+/// What the digits do not show: NaN, infinities, and whether some item was not -0. As flags, or as counts, which can be taken back.
+template <bool Counted>
+struct item_marks {
+  using field = std::conditional_t<Counted, std::uint64_t, bool>;
+  field seen[4];
+
+  FANFOLD_HD constexpr bool nan() const { return seen[0] != 0; }
+  FANFOLD_HD constexpr bool positive_infinity() const { return seen[1] != 0; }
+  FANFOLD_HD constexpr bool negative_infinity() const { return seen[2] != 0; }
+  FANFOLD_HD constexpr bool other() const { return seen[3] != 0; }
+
+  template <class T>
+  FANFOLD_HD constexpr void note(T x) {
+    if (math::bits_of(x) == ieee<T>::sign) return;
+    mark(3);
+    if (is_finite(x)) return;
+    mark(x != x ? 0 : x > T(0) ? 1 : 2);
+  }
+  FANFOLD_HD constexpr void note_other() { mark(3); }
+  FANFOLD_HD constexpr void add(item_marks const& b) {
+    for (int i = 0; i < 4; ++i) seen[i] = static_cast<field>(Counted ? seen[i] + b.seen[i] : seen[i] | b.seen[i]);
+  }
+  FANFOLD_HD constexpr void remove(item_marks const& b) {
+    for (int i = 0; i < 4; ++i) seen[i] = static_cast<field>(seen[i] - b.seen[i]);
+  }
+  bool operator==(item_marks const&) const = default;
+
+ private:
+  FANFOLD_HD constexpr void mark(int i) { seen[i] = static_cast<field>(Counted ? seen[i] + 1 : 1); }
+};
+
+/// The integer sum of limb[i] * 2^(32 (top - i) + e0), rounded once to T, ties to even; exact zero is +0.
+template <class T, int K, class Limb>
+FANFOLD_HD constexpr T rounded_bins(Limb const* limb, int top) {
+  using bits = typename ieee<T>::bits;
+  constexpr int extra = sizeof(Limb) == 8 ? 2 : 4;  // words that the carry out of the top limb may fill
+  std::uint32_t word[K + extra];
+  int const low = top - K + 1 > 0 ? top - K + 1 : 0;  // bins below 0 are empty
+  int n = 0;
+  Limb carry = 0;
+  for (int bin = low; bin <= top; ++bin, ++n) {
+    Limb const v = limb[top - bin];
+    Limb const part = carry + static_cast<Limb>(static_cast<std::uint32_t>(v));
+    word[n] = static_cast<std::uint32_t>(part);
+    carry = (part >> 32) + (v >> 32);
+  }
+  for (int i = 0; i < extra; ++i, carry >>= 32) word[n++] = static_cast<std::uint32_t>(carry);
+  bool const negative = (word[n - 1] >> 31) != 0;
+  if (negative) {
+    std::uint64_t c = 1;
+    for (int i = 0; i < n; ++i, c >>= 32) {
+      c += static_cast<std::uint32_t>(~word[i]);
+      word[i] = static_cast<std::uint32_t>(c);
+    }
+  }
+  int high = n - 1;
+  while (high >= 0 && word[high] == 0) --high;
+  if (high < 0) return T(0);
+
+  // bit 0 of word 0 weighs 2^(32 low + e0); places are counted from 2^e0, the unit of the subnormals
+  constexpr int precision = ieee<T>::mantissa_bits + 1;
+  int const lead = 32 * high + 31 - math::leading_zeros(word[high]);
+  int const place = 32 * low + lead;
+  bits magnitude = 0;
+  auto const bit = [&](int i) { return i < 0 ? 0u : (word[i / 32] >> (i % 32)) & 1u; };
+  int const first = place < precision ? lead - place : lead - precision + 1;  // lowest bit that is kept
+  for (int i = lead; i >= first; --i) magnitude = static_cast<bits>(magnitude << 1 | bit(i));
+  if (place >= precision) {
+    bool const half = bit(first - 1) != 0;
+    bool sticky = false;
+    for (int i = first - 2; i >= 0 && !sticky; --i) sticky = bit(i) != 0;
+    // a carry out of the fraction moves into the exponent
+    magnitude = static_cast<bits>((static_cast<bits>(place - precision + 1) << ieee<T>::mantissa_bits) + magnitude);
+    if (half && (sticky || (magnitude & 1u) != 0)) ++magnitude;
+    if (place - precision + 1 > 2 * ieee<T>::bias || magnitude > ieee<T>::infinity) magnitude = ieee<T>::infinity;
+  }
+  return math::from_bits(static_cast<bits>(negative ? magnitude | ieee<T>::sign : magnitude));
+}
+
+inline constexpr std::int64_t bin_block = 2048;
+
+/// Digit sums of a block and its greatest magnitude in one pass over it; the digits hold if that magnitude belongs to `top` or below.
+template <class T, int K>
+struct block_digits {
+  using bits = typename ieee<T>::bits;
+  std::int64_t sum[K];
+
+  FANFOLD_NOINLINE bits run(T const* FANFOLD_RESTRICT x, int top) {
+    constexpr int L = 32;
+    constexpr std::int64_t ahead = 8192 / static_cast<std::int64_t>(sizeof(T));
+    std::uint64_t lane[K][L] = {};
+    bits magnitude[L] = {};
+    double rounder[K];
+    for (int k = 0; k < K; ++k) rounder[k] = bins<T>::rounder(top - k);
+    for (std::int64_t i = 0; i < bin_block; i += L) {
+      for (int line = 0; line < L; line += 64 / static_cast<int>(sizeof(T))) __builtin_prefetch(x + i + ahead + line);
+      for (int l = 0; l < L; ++l) {
+        bits const b = math::bits_of(x[i + l]) & static_cast<bits>(~ieee<T>::sign);
+        magnitude[l] = magnitude[l] < b ? b : magnitude[l];
+        double rest = static_cast<double>(x[i + l]);
+        for (int k = 0; k < K; ++k) {
+          double const y = rest + rounder[k];
+          lane[k][l] += math::bits_of(y);
+          rest -= y - rounder[k];
+        }
+      }
+    }
+    bits greatest = 0;
+    for (int l = 0; l < L; ++l) greatest = greatest < magnitude[l] ? magnitude[l] : greatest;
+    for (int k = 0; k < K; ++k) {
+      std::uint64_t total = 0;
+      for (int l = 0; l < L; ++l) total += lane[k][l];
+      sum[k] = static_cast<std::int64_t>(total - static_cast<std::uint64_t>(bin_block) * math::bits_of(rounder[k]));
+    }
+    return greatest;
+  }
+};
+
+template <class T>
+typename ieee<T>::bits greatest_magnitude(T const* x) {
+  using bits = typename ieee<T>::bits;
+  bits greatest = 0;
+  for (std::int64_t i = 0; i < bin_block; ++i) {
+    bits const b = math::bits_of(x[i]) & static_cast<bits>(~ieee<T>::sign);
+    greatest = greatest < b ? b : greatest;
+  }
+  return greatest;
+}
+
+}  // namespace detail
+
+}  // namespace fanfold::inline FANFOLD_ABI
