@@ -170,7 +170,7 @@ FANFOLD_HD FANFOLD_INLINE double log(double x) {
   return select(x < 0.0, quiet_nan<double>(), select(x == 0.0, -infinity<double>(), finite));
 }
 
-/// Error 1.45 ulp.
+/// Hyperbolic tangent. Error 1.45 ulp.
 FANFOLD_HD FANFOLD_INLINE double tanh(double x) {
   double const a = abs(x);
   double const z = x * x;
