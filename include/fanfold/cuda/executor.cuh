@@ -22,8 +22,10 @@ namespace fanfold::inline FANFOLD_ABI::cuda {
 
 namespace detail {
 
+// Naming two blocks a multiprocessor keeps the assembler from spilling for an occupancy that nobody asked for.
 template <bool Dynamic, class Body, class... Args>
-FANFOLD_KERNEL void __launch_bounds__(max_threads_of<Body>()) run_body(Body body, unsigned dynamic_bytes, Args... args) {
+FANFOLD_KERNEL void __launch_bounds__(max_threads_of<Body>(), max_threads_of<Body>() <= 512 ? 2 : 1)
+    run_body(Body body, unsigned dynamic_bytes, Args... args) {
   extern __shared__ __align__(16) unsigned char fanfold_dynamic_shared[];
   __shared__ typename fanfold::detail::shared_of<Body>::type shared;
   block b;
