@@ -254,8 +254,8 @@ TEST_CASE("map_fold: policies see the element's index in the row") {
   for (std::size_t i = 0; i < y.size(); ++i) REQUIRE(y[i] == (i >= 100 && i < 4100 ? static_cast<float>(i) : -1.0f));
 }
 
-TEST_CASE("map_fold: affine steps of a segment, and none where the scale is 1") {
-  std::vector<ff::affine_step<float>> const steps{{1.0f, 2.0f}, {5.0f, 1.0f}};
+TEST_CASE("map_fold: affine steps of a segment, and segments left as they are") {
+  std::vector<ff::affine_step<float>> const steps{{1.0f, 2.0f}, {5.0f, 3.0f, false}};
   std::vector<float> x{1.0f, 3.0f, -0.0f, 0.1f}, y(4);
   std::vector<ff::element_range> const segments{{0, 2}, {2, 2}};
   ff::map_fold(ff::serial, ff::rescaled<float>{steps, 2}, ff::matrix_view<float const>(x.data(), 1, 4), ff::matrix_view<float>(y.data(), 1, 4), segments);

@@ -88,13 +88,14 @@ struct copied {
   FANFOLD_HD constexpr void operator()(std::int64_t, A const* x, A* y) const { y[0] = x[0]; }
 };
 
-/// What happens to the elements of a segment: y = centre + scale * (x - centre), or y = x bit for bit where `scale` is 1.
+/// What happens to the elements of a segment: y = centre + scale * (x - centre), or y = x bit for bit unless `applies`.
 template <class A>
 struct affine_step {
   A centre = 0;
   A scale = 1;
+  bool applies = true;
 
-  FANFOLD_HD constexpr A operator()(A x) const { return scale == A(1) ? x : centre + scale * (x - centre); }
+  FANFOLD_HD constexpr A operator()(A x) const { return applies ? centre + scale * (x - centre) : x; }
 };
 
 /// An affine step a row and segment (`step[row * segments + segment]`) on one input row.

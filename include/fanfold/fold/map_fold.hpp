@@ -302,8 +302,8 @@ void run_loop(E const& ex, map_fold_loop<P, M> const& loop, detail::map_inputs<T
 ///
 /// `inputs` is rows_viewable (every output takes all rows) or row_lists. `outputs` has, an output row of the policy, one row (with row lists: one for
 /// each list). Elements outside all segments stay untouched. `what` is `measured{...}` or `unmeasured{}`. The policy sees float (double for
-/// double); outputs are rounded once to their storage type. An output may be exactly one of the inputs unless there are row lists.
-/// Segments ascend and do not overlap.
+/// double); outputs are rounded once to their storage type. An output may be exactly one of its inputs if no other output
+/// reads that row. Segments ascend and do not overlap.
 /// \throws argument_error for shapes that do not fit or segments out of order.
 /// \par Determinism Rows join by the ordered tree (a left fold up to 32 rows); statistics are the interleaved tree in double over the
 /// segment's own elements. The bits are the same for every executor and thread count.
