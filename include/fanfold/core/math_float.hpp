@@ -36,11 +36,14 @@ FANFOLD_HD FANFOLD_INLINE float fma(float a, float b, float c) {
   double const s = p + w;
   double const back = s - p;
   double const lost = (p - (s - back)) + (w - back);
+  // An even s that is finite and not exact moves one step towards the exact sum. Shifts and masks only: 64-bit comparisons would keep loops scalar.
   std::uint64_t const u = bits_of(s);
-  // An even s that is not exact moves towards the exact sum: one step, away from zero where `lost` has its sign, else nearer to zero.
-  std::uint64_t const step = ((bits_of(lost) ^ u) >> 63) != 0 ? ~std::uint64_t{0} : std::uint64_t{1};
-  bool const inexact = lost > 0.0 || lost < 0.0;
-  return static_cast<float>(select(inexact & ((u & 1u) == 0), from_bits(u + step), s));
+  std::uint64_t const magnitude = bits_of(lost) << 1;
+  std::uint64_t const inexact = (magnitude | (0u - magnitude)) >> 63;
+  std::uint64_t const not_finite = (((u >> 52) & 0x7ffu) + 1u) >> 11;
+  std::uint64_t const step = inexact & ~u & ~not_finite & 1u;
+  std::uint64_t const back_one = step & ((bits_of(lost) ^ u) >> 63);
+  return static_cast<float>(from_bits(u + step - 2u * back_one));
 #endif
 }
 
