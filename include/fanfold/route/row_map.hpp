@@ -10,6 +10,7 @@
 #include "fanfold/core/view.hpp"
 #include "fanfold/fold/row_group.hpp"
 #include "fanfold/route/assignment.hpp"
+#include "fanfold/route/detail/softmax_lanes.hpp"
 #include "fanfold/route/routing_stats.hpp"
 #include "fanfold/route/token_choice.hpp"
 
@@ -55,14 +56,16 @@ struct row_scratch {
   row_scratch(int rows, std::int64_t experts, std::int64_t slots, bool statistics)
       : numbers(round((rows * experts + 2 * slots) * static_cast<std::int64_t>(sizeof(R)))),
         ids(round(slots * static_cast<std::int64_t>(sizeof(std::int32_t)))),
-        runs(statistics ? task_rows(experts) / run_items * routing_stats_view::real_size(experts) * 8 : 0) {}
+        runs(round(statistics ? task_rows(experts) / run_items * routing_stats_view::real_size(experts) * 8 : 0)) {}
 
-  std::size_t bytes() const { return static_cast<std::size_t>(numbers + ids + runs); }
+  std::size_t bytes() const { return static_cast<std::size_t>(numbers + ids + runs + lanes); }
   R* number_block(void* scratch) const { return static_cast<R*>(scratch); }
   std::int32_t* id_block(void* scratch) const { return reinterpret_cast<std::int32_t*>(static_cast<std::byte*>(scratch) + numbers); }
   double* run_block(void* scratch) const { return reinterpret_cast<double*>(static_cast<std::byte*>(scratch) + numbers + ids); }
 
-  std::int64_t numbers, ids, runs;
+  void* lane_block(void* scratch) const { return static_cast<std::byte*>(scratch) + numbers + ids + runs; }
+
+  std::int64_t numbers, ids, runs, lanes = 0;
 };
 
 /// out[i] += in[i], pair by adjacent pair, over `count` arrays of `size` numbers that lie one after the other; the sum ends in the first.
@@ -76,7 +79,7 @@ template <row_group G, class L, class R>
 FANFOLD_HD void load_logits(G const& g, L const* source, R* logit, std::int64_t n) {
   for (std::int64_t e = g.rank(); e < n; e += g.size()) {
     R const l = to_arithmetic(source[e]);
-    logit[e] = math::isnan(l) ? -math::infinity<R>() : l;
+    logit[e] = (math::isnan(l) ? -math::infinity<R>() : l) + R(0);  // -0 becomes +0
   }
   g.sync();
 }
@@ -121,6 +124,47 @@ void count_row(row_arrays<R> const& a, row_summary<R> const& s, std::int64_t* in
   reals[stat_entropy_sum] += static_cast<double>(s.entropy);
 }
 
+/// The rows of a task, several at a time, one a vector lane; `a` is the place where a finished row is laid out for storing and counting.
+template <class Router, class L, class W, class I, class Add>
+void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, I> out, std::int64_t first,
+                         std::int64_t last, row_arrays<float>& a, void* scratch, bool statistics, Add const& add) {
+  host_lane const g;
+  std::int64_t const n = logits.cols();
+  auto const k = static_cast<int>(a.slots);
+  lane_tile tile(n, scratch);
+  lane_floats lse{}, entropy{};
+  for (std::int64_t top = first; top < last; top += row_lanes) {
+    L const* row[row_lanes];
+    for (int r = 0; r < row_lanes; ++r) row[r] = logits.row(top + r < last ? top + r : last - 1).data();
+    load_tile(row, tile);
+    route_tile<decltype(loop.router.weight)>(tile, k, statistics, lse, entropy);
+    for (int r = 0; r < row_lanes && top + r < last; ++r) {
+      std::int64_t const t = top + r;
+      if (!loop.mask.keeps(t)) {
+        store_empty_row(g, a.slots, out.id.row(t).data(), out.weight.row(t).data());
+        continue;
+      }
+      row_summary<float> summary;
+      summary.degenerate = tile.max[r] == -math::infinity<float>();
+      bool const none = summary.degenerate && loop.router.on_degenerate == degenerate::no_experts;
+      for (int j = 0; j < k; ++j) {
+        a.id[j] = none ? -1 : tile.best_id[j][r];
+        a.weight[j] = summary.degenerate ? 0.0f : tile.weight[j][r] * loop.router.weight.scale.template of<float>(a.id[j]);
+      }
+      store_row(g, a, out.id.row(t).data(), out.weight.row(t).data());
+      if (!statistics) continue;
+      a.share = tile.share + r * n;
+      if (summary.degenerate)
+        for (std::int64_t e = 0; e < n; ++e) a.share[e] = 0;
+      if (math::isfinite(tile.max[r])) {
+        summary.lse = lse[r];
+        summary.entropy = entropy[r];
+      }
+      add(t, summary);
+    }
+  }
+}
+
 /// Rows [first, last) of a task; with statistics, `integers` and `reals` get the task's.
 template <class Router, class L, class W, class I, class R>
 FANFOLD_NOINLINE void route_rows(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, I> out, std::int64_t first,
@@ -138,7 +182,13 @@ FANFOLD_NOINLINE void route_rows(row_map_loop<Router> const& loop, matrix_view<L
     for (std::int64_t i = 0; i < routing_stats_view::integer_size(n); ++i) integers[i] = 0;
     for (std::int64_t i = 0; i < fanfold::detail::divide_up(last - first, run_items) * size; ++i) runs[i] = 0;
   }
-  for (std::int64_t t = first; t < last; ++t) {
+  auto const add = [&](std::int64_t t, row_summary<R> const& summary) {
+    if (statistics) count_row(a, summary, integers, runs + (t - first) / run_items * size);
+  };
+  if constexpr (has_lane_form<Router, R>) {
+    if (layout.lanes > 0) route_rows_in_lanes(loop, logits, out, first, last, a, layout.lane_block(scratch), statistics, add);
+  }
+  for (std::int64_t t = layout.lanes > 0 ? last : first; t < last; ++t) {
     if (!loop.mask.keeps(t)) {
       store_empty_row(g, a.slots, out.id.row(t).data(), out.weight.row(t).data());
       continue;
@@ -147,7 +197,7 @@ FANFOLD_NOINLINE void route_rows(row_map_loop<Router> const& loop, matrix_view<L
     load_logits(g, logits.row(t).data(), a.logit, n);
     row_summary<R> const summary = loop.router.forward(g, a, statistics);
     store_row(g, a, out.id.row(t).data(), out.weight.row(t).data());
-    if (statistics) count_row(a, summary, integers, runs + (t - first) / run_items * size);
+    add(t, summary);
   }
   if (!statistics) return;
   add_adjacent_pairs(runs, fanfold::detail::divide_up(last - first, run_items), size);
@@ -196,7 +246,9 @@ void run_loop(E const& ex, row_map_loop<Router> const& loop, matrix_view<L const
   bool const statistics = loop.stats.integers.data() != nullptr;
   std::int64_t const integer_size = routing_stats_view::integer_size(n);
   std::int64_t const real_size = routing_stats_view::real_size(n);
-  detail::row_scratch<R> const layout(Router::scratch_rows, n, out.slots(), statistics);
+  detail::row_scratch<R> layout(Router::scratch_rows, n, out.slots(), statistics);
+  if constexpr (detail::has_lane_form<Router, R>)
+    if (out.slots() <= detail::most_lane_slots && n <= detail::most_lane_experts) layout.lanes = detail::lane_tile::bytes(n, statistics);
   workspace::frame frame(ws);
   auto const integers = frame.take<std::int64_t>(statistics ? tasks * integer_size : 0);
   auto const reals = frame.take<double>(statistics ? tasks * real_size : 0);

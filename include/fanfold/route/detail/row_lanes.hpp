@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "fanfold/core/config.hpp"
+#include "fanfold/core/half.hpp"
+#include "fanfold/core/math.hpp"
+
+/// \file
+/// Several rows side by side, one a vector lane: what the vectorised row map is made of. Host only.
+
+namespace fanfold::inline FANFOLD_ABI::route::detail {
+
+inline constexpr int row_lanes = FANFOLD_VECTOR_BYTES / 4;
+
+using lane_floats = float __attribute__((vector_size(FANFOLD_VECTOR_BYTES)));
+using lane_ints = std::int32_t __attribute__((vector_size(FANFOLD_VECTOR_BYTES)));
+
+// Plain functions, since nvcc's front end does not take the conditional operator on vectors inside templates.
+FANFOLD_INLINE lane_ints lanes_select(lane_ints mask, lane_ints a, lane_ints b) { return mask ? a : b; }
+FANFOLD_INLINE lane_floats lanes_select(lane_ints mask, lane_floats a, lane_floats b) { return mask ? a : b; }
+FANFOLD_INLINE lane_ints lanes_max(lane_ints a, lane_ints b) { return a > b ? a : b; }
+FANFOLD_INLINE lane_ints lanes_min(lane_ints a, lane_ints b) { return a < b ? a : b; }
+
+/// Order of floats without NaN and -0 as order of integers; its own inverse.
+FANFOLD_INLINE lane_ints order_bits(lane_ints x) { return x ^ ((x >> 31) & 0x7fffffff); }
+FANFOLD_INLINE lane_ints key_of(lane_floats x) { return order_bits(reinterpret_cast<lane_ints>(x)); }
+FANFOLD_INLINE lane_floats value_of(lane_ints key) { return reinterpret_cast<lane_floats>(order_bits(key)); }
+
+/// exp_below lane by lane.
+FANFOLD_INLINE lane_floats lanes_exp_below(lane_floats x, lane_floats max) {
+  float in[row_lanes], out[row_lanes];
+  lane_floats const d = x - max;
+  std::memcpy(in, &d, sizeof in);
+  for (int r = 0; r < row_lanes; ++r) out[r] = math::exp_nonpositive(in[r]);
+  lane_floats y;
+  std::memcpy(&y, out, sizeof y);
+  return lanes_select(x == max, lane_floats{} + 1.0f, y);
+}
+
+/// Calls f(integral_constant<int, i>) for i = 0 ... N - 1, unrolled.
+template <int N, class F>
+FANFOLD_INLINE void unrolled(F const& f) {
+  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) { (f(std::integral_constant<int, I>{}), ...); }
+  (std::make_integer_sequence<int, N>{});
+}
+
+// Elements of a and b in turn: the lower halves, the upper halves. Spelled out: nvcc's front end does not expand packs here.
+#if FANFOLD_VECTOR_BYTES == 64
+FANFOLD_INLINE lane_floats interleave_low(lane_floats a, lane_floats b) {
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+FANFOLD_INLINE lane_floats interleave_high(lane_floats a, lane_floats b) {
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+#elif FANFOLD_VECTOR_BYTES == 32
+FANFOLD_INLINE lane_floats interleave_low(lane_floats a, lane_floats b) {
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+FANFOLD_INLINE lane_floats interleave_high(lane_floats a, lane_floats b) {
+  return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+#else
+FANFOLD_INLINE lane_floats interleave_low(lane_floats a, lane_floats b) {
+  return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+}
+FANFOLD_INLINE lane_floats interleave_high(lane_floats a, lane_floats b) {
+  return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+}
+#endif
+
+/// Transposes a square of lanes in place: log2 rounds of interleaving rows i and i + lanes / 2.
+FANFOLD_INLINE void transpose(lane_floats (&v)[row_lanes]) {
+  for (int round = 1; round < row_lanes; round *= 2) {
+    lane_floats w[row_lanes];
+    unrolled<row_lanes / 2>([&](auto i) __attribute__((always_inline)) {
+      w[2 * i] = interleave_low(v[i], v[i + row_lanes / 2]);
+      w[2 * i + 1] = interleave_high(v[i], v[i + row_lanes / 2]);
+    });
+    unrolled<row_lanes>([&](auto i) __attribute__((always_inline)) { v[i] = w[i]; });
+  }
+}
+
+template <class L>
+FANFOLD_INLINE lane_floats load_lanes(L const* source) {
+  lane_floats v;
+  if constexpr (std::is_same_v<L, float>) {
+    std::memcpy(&v, source, sizeof v);
+  } else {
+    float x[row_lanes];
+    for (int i = 0; i < row_lanes; ++i) x[i] = to_arithmetic(source[i]);
+    std::memcpy(&v, x, sizeof v);
+  }
+  return v;
+}
+
+}  // namespace fanfold::inline FANFOLD_ABI::route::detail

@@ -1,0 +1,151 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "fanfold/core/config.hpp"
+#include "fanfold/core/math.hpp"
+#include "fanfold/fold/tree.hpp"
+#include "fanfold/route/detail/row_lanes.hpp"
+#include "fanfold/route/detail/top_lanes.hpp"
+#include "fanfold/route/row.hpp"
+#include "fanfold/route/token_choice.hpp"
+
+namespace fanfold::inline FANFOLD_ABI::route::detail {
+
+/// Whether a router has the vectorised form below: softmax scores or logits, the k best of them, in float.
+template <class Router, class R>
+inline constexpr bool has_lane_form = false;
+template <class Weight>
+inline constexpr bool has_lane_form<token_choice<softmax_score, top_k, Weight, no_adjust>, float> =
+    std::is_same_v<Weight, sum_norm> || std::is_same_v<Weight, raw_weight> || std::is_same_v<Weight, softmax_of_selected>;
+
+inline constexpr std::int64_t most_lane_slots = 8;
+inline constexpr std::int64_t most_lane_experts = 1024;
+
+/// Scratch of a tile of rows.
+struct lane_tile {
+  std::int64_t experts;
+  lane_ints* key;    // experts, rounded up to 16
+  lane_floats* exp;  // max(64, experts)
+  lane_ints* word;   // experts / 32 + 1
+  float* share;      // row_lanes rows of `experts`
+  lane_ints best_key[8];
+  lane_ints best_id[8];
+  lane_floats max, sum;
+  lane_floats weight[8];
+
+  static std::int64_t padded(std::int64_t experts) { return (experts + 15) / 16 * 16; }
+  static std::int64_t bytes(std::int64_t experts, bool statistics) {
+    std::int64_t const exps = experts < tile_lanes ? tile_lanes : experts;
+    return (padded(experts) + exps + experts / 32 + 1 + (statistics ? experts : 0)) * FANFOLD_VECTOR_BYTES;
+  }
+
+  lane_tile(std::int64_t n, void* scratch) : experts(n) {
+    auto* const first = static_cast<std::byte*>(scratch);
+    std::int64_t const exps = n < tile_lanes ? tile_lanes : n;
+    key = reinterpret_cast<lane_ints*>(first);
+    exp = reinterpret_cast<lane_floats*>(first + padded(n) * FANFOLD_VECTOR_BYTES);
+    word = reinterpret_cast<lane_ints*>(first + (padded(n) + exps) * FANFOLD_VECTOR_BYTES);
+    share = reinterpret_cast<float*>(first + (padded(n) + exps + n / 32 + 1) * FANFOLD_VECTOR_BYTES);
+  }
+};
+
+/// Keys of `row_lanes` rows: NaN becomes -infinity, -0 becomes +0. `row[r]` points to row r.
+template <class L>
+FANFOLD_NOINLINE void load_tile(L const* const* row, lane_tile& tile) {
+  lane_floats const lowest = lane_floats{} - math::infinity<float>();
+  std::int64_t const n = tile.experts;
+  std::int64_t e = 0;
+  lane_floats v[row_lanes];
+  for (; e + row_lanes <= n; e += row_lanes) {
+    for (int r = 0; r < row_lanes; ++r) v[r] = load_lanes(row[r] + e);
+    transpose(v);
+    for (int i = 0; i < row_lanes; ++i) tile.key[e + i] = key_of(lanes_select(v[i] == v[i], v[i], lowest) + 0.0f);
+  }
+  for (; e < n; ++e) {
+    lane_floats x{};
+    for (int r = 0; r < row_lanes; ++r) x[r] = to_arithmetic(row[r][e]);
+    tile.key[e] = key_of(lanes_select(x == x, x, lowest) + 0.0f);
+  }
+  for (; e < lane_tile::padded(n); ++e) tile.key[e] = lane_ints{} + INT32_MIN;
+}
+
+/// Halving over `present` lanes of the canonical tree; the sum ends in x[0].
+inline void halve(lane_floats* x, std::int64_t present) {
+  for (std::int64_t w = tile_lanes / 2; w >= 1; w /= 2)
+    for (std::int64_t l = 0; l < w && l + w < present; ++l) x[l] += x[l + w];
+}
+
+/// The softmax normaliser over all experts, in the canonical tree. With `keep`, tile.exp holds exp(l - max) of every expert.
+FANFOLD_NOINLINE inline void normalise_tile(lane_tile& tile, bool keep) {
+  std::int64_t const n = tile.experts;
+  std::int64_t const present = n < tile_lanes ? n : tile_lanes;
+  lane_floats sums[tile_lanes];
+  for (std::int64_t e = 0; e < present; ++e) sums[e] = tile.exp[e] = lanes_exp_below(value_of(tile.key[e]), tile.max);
+  for (std::int64_t e = tile_lanes; e < n; e += tile_lanes)
+    for (std::int64_t l = 0; l < tile_lanes && e + l < n; ++l) {
+      lane_floats const y = lanes_exp_below(value_of(tile.key[e + l]), tile.max);
+      if (keep) tile.exp[e + l] = y;
+      sums[l] += y;
+    }
+  halve(sums, present);
+  tile.sum = sums[0];
+}
+
+/// Softmax over the k chosen logits.
+inline void weigh_chosen(lane_tile& tile, int k) {
+  lane_floats sums[8];
+  lane_floats const max = value_of(tile.best_key[0]);
+  for (int j = 0; j < k; ++j) sums[j] = tile.weight[j] = lanes_exp_below(value_of(tile.best_key[j]), max);
+  halve(sums, k);
+  for (int j = 0; j < k; ++j) tile.weight[j] = tile.weight[j] / sums[0];
+}
+
+/// Shares row by row, and lse and entropy of each row.
+FANFOLD_NOINLINE inline void summarise_tile(lane_tile& tile, lane_floats& lse, lane_floats& entropy) {
+  std::int64_t const n = tile.experts;
+  std::int64_t const present = n < tile_lanes ? n : tile_lanes;
+  lane_floats sums[tile_lanes];
+  for (std::int64_t e = 0; e < n; ++e) {
+    lane_floats const y = tile.exp[e] = tile.exp[e] / tile.sum;
+    lane_floats const term = lanes_select(y == 0.0f, lane_floats{}, y * (value_of(tile.key[e]) - tile.max));
+    if (e < present)
+      sums[e] = term;
+    else
+      sums[e % tile_lanes] += term;
+  }
+  halve(sums, present);
+  for (int r = 0; r < row_lanes; ++r) {
+    float const log_sum = math::log(tile.sum[r]);
+    lse[r] = tile.max[r] + log_sum;
+    entropy[r] = log_sum - sums[0][r];
+  }
+  std::int64_t e = 0;
+  lane_floats v[row_lanes];
+  for (; e + row_lanes <= n; e += row_lanes) {
+    for (int i = 0; i < row_lanes; ++i) v[i] = tile.exp[e + i];
+    transpose(v);
+    for (int r = 0; r < row_lanes; ++r) std::memcpy(tile.share + r * n + e, &v[r], sizeof v[r]);
+  }
+  for (; e < n; ++e)
+    for (int r = 0; r < row_lanes; ++r) tile.share[r * n + e] = tile.exp[e][r];
+}
+
+/// Routes the rows of a tile: best ids and weights before the scale; with `statistics` also shares, lse and entropy.
+template <class Weight>
+void route_tile(lane_tile& tile, int k, bool statistics, lane_floats& lse, lane_floats& entropy) {
+  top_lanes(tile.key, tile.experts, k, tile.word, tile.best_key, tile.best_id);
+  tile.max = value_of(tile.best_key[0]);
+  constexpr bool raw = std::is_same_v<Weight, raw_weight>;
+  if (raw || statistics) normalise_tile(tile, statistics);
+  if constexpr (raw)
+    for (int j = 0; j < k; ++j) tile.weight[j] = lanes_exp_below(value_of(tile.best_key[j]), tile.max) / tile.sum;
+  else
+    weigh_chosen(tile, k);
+  if (statistics) summarise_tile(tile, lse, entropy);
+}
+
+}  // namespace fanfold::inline FANFOLD_ABI::route::detail
