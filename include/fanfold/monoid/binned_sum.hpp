@@ -28,7 +28,7 @@ struct binned_state {
   std::int32_t top;
   detail::item_marks<keeps_all> marks;
   std::uint64_t count;
-  Limb limb[K];  // of bins top, top - 1, ...
+  Limb limb[std::size_t{K}];  // of bins top, top - 1, ...
 
   template <class Same>
   constexpr bool matches(binned_state const& other, Same const&) const {

@@ -61,8 +61,8 @@ struct sum_neumaier {
 
   template <int L>
   struct lane_block {
-    T sum[L];
-    T error[L];
+    T sum[std::size_t{L}];
+    T error[std::size_t{L}];
 
     FANFOLD_HD void start(sum_neumaier const&, input const* x) {
       for (int l = 0; l < L; ++l) {
@@ -109,8 +109,8 @@ struct sum_double_double {
 
   template <int L>
   struct lane_block {
-    T sum[L];
-    T error[L];
+    T sum[std::size_t{L}];
+    T error[std::size_t{L}];
 
     FANFOLD_HD void start(sum_double_double const& m, input const* x) {
       for (int l = 0; l < L; ++l) {

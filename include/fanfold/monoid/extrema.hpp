@@ -46,7 +46,7 @@ struct extremum_key {
 /// Lanes as integer keys: float comparisons with these NaN and zero rules do not vectorise, integer ones do.
 template <class M, class Key, class T, int L>
 struct extremum_lanes {
-  typename Key::type key[L];
+  typename Key::type key[std::size_t{L}];
 
   FANFOLD_HD void start(M const&, T const* x) {
     for (int l = 0; l < L; ++l) key[l] = Key::of(x[l]);

@@ -124,8 +124,8 @@ struct log_sum_exp {
 
   template <int L>
   struct lane_block {
-    T max[L];
-    T sum[L];
+    T max[std::size_t{L}];
+    T sum[std::size_t{L}];
 
     FANFOLD_HD void start(log_sum_exp const& m, input const* x) {
       for (int l = 0; l < L; ++l) {

@@ -18,7 +18,7 @@ template <int P, class Count = std::uint64_t>
 struct moments_state {
   Count count;
   double mean;
-  double sums[P];  // sums[k - 2] = M_k; the last one is unused, so that P = 1 has an array
+  double sums[std::size_t{P}];  // sums[k - 2] = M_k; the last one is unused, so that P = 1 has an array
 
   FANFOLD_HD constexpr double sum_of_power(int k) const { return sums[k - 2]; }
 
@@ -167,10 +167,10 @@ struct moments {
   template <int L>
   struct lane_block {
     double count;
-    double mean[L];
-    double m2[P >= 2 ? L : 1];
-    double m3[P >= 3 ? L : 1];
-    double m4[P >= 4 ? L : 1];
+    double mean[std::size_t{L}];
+    double m2[std::size_t{P >= 2 ? L : 1}];
+    double m3[std::size_t{P >= 3 ? L : 1}];
+    double m4[std::size_t{P >= 4 ? L : 1}];
 
     FANFOLD_HD void start(moments const& m, input const* x) {
       count = 1.0;

@@ -97,7 +97,7 @@ template <class T, int K, class Limb>
 FANFOLD_HD constexpr T rounded_bins(Limb const* limb, int top) {
   using bits = typename ieee<T>::bits;
   constexpr int extra = sizeof(Limb) == 8 ? 2 : 4;  // words that the carry out of the top limb may fill
-  std::uint32_t word[K + extra];
+  std::uint32_t word[std::size_t{K + extra}];
   int const low = top - K + 1 > 0 ? top - K + 1 : 0;  // bins below 0 are empty
   int n = 0;
   Limb carry = 0;
@@ -146,14 +146,14 @@ inline constexpr std::int64_t bin_block = 2048;
 template <class T, int K>
 struct block_digits {
   using bits = typename ieee<T>::bits;
-  std::int64_t sum[K];
+  std::int64_t sum[std::size_t{K}];
 
   FANFOLD_NOINLINE bits run(T const* FANFOLD_RESTRICT x, int top) {
     constexpr int L = 32;
     constexpr std::int64_t ahead = 8192 / static_cast<std::int64_t>(sizeof(T));
-    std::uint64_t lane[K][L] = {};
+    std::uint64_t lane[K][std::size_t{L}] = {};
     bits magnitude[L] = {};
-    double rounder[K];
+    double rounder[std::size_t{K}];
     for (int k = 0; k < K; ++k) rounder[k] = bins<T>::rounder(top - k);
     for (std::int64_t i = 0; i < bin_block; i += L) {
       for (int line = 0; line < L; line += 64 / static_cast<int>(sizeof(T))) __builtin_prefetch(x + i + ahead + line);

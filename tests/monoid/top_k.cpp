@@ -1,0 +1,79 @@
+#include "fanfold/monoid/top_k.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "fanfold/testing/laws.hpp"
+
+namespace {
+
+using namespace fanfold;
+using namespace fanfold::testing;
+
+float const nan_value = std::numeric_limits<float>::quiet_NaN();
+float const inf = std::numeric_limits<float>::infinity();
+
+template <class M, class T>
+auto fold_list(M const& m, std::vector<T> const& x) {
+  auto s = m.identity();
+  for (std::size_t i = 0; i < x.size(); ++i) s = m.combine(s, m.lift({x[i], static_cast<std::int64_t>(i), {}}));
+  return m.lower(s);
+}
+template <class L>
+std::vector<std::int64_t> indices(L const& list, int n) {
+  std::vector<std::int64_t> out;
+  for (int i = 0; i < n; ++i) out.push_back(list[static_cast<decltype(i)>(i)].index);
+  return out;
+}
+
+template <class M, class T, bool Repeat = false>
+void passes(M const& m) {
+  // states of random triples share items: with plain top_k the index must tell them apart, so draw it at random
+  auto const items = items_from{nasty_values<T>{}, [](T x, std::int64_t i, word_stream&) { return ranked<T>{x, i, {}}; }};
+  law_options o;
+  o.lengths = {0, 1, 2, 33, 65, 129};
+  law_report const r = check_monoid_laws(m, items, bitwise{}, o);
+  CHECK_MESSAGE(r.ok(), r.text());
+}
+
+}  // namespace
+
+TEST_CASE("top_k obeys its laws bit for bit") {
+  passes<top_k<float, 4>, float>({});
+  passes<top_k<double, 3, no_payload, selection::greatest, nan_place::first>, double>({});
+  passes<bottom_k<int, 5>, int>({});
+  passes<top_k<float, 0>, float>({});
+  passes<top_k<float, 4, no_payload, selection::greatest, nan_place::last, true>, float>({});
+}
+TEST_CASE("dynamic_top_k obeys its laws bit for bit") {
+  passes<dynamic_top_k<float>, float>({.k = 4});
+  passes<dynamic_top_k<float>, float>({.k = 0});
+}
+
+TEST_CASE("top_k: order, ties, zeros, NaN, infinities") {
+  std::vector<float> const x{1.0f, -0.0f, 3.0f, nan_value, 0.0f, 3.0f, -inf};
+  CHECK(indices(fold_list(top_k<float, 3>{}, x), 3) == std::vector<std::int64_t>{2, 5, 0});
+  auto const all = fold_list(top_k<float, 9>{}, x);
+  CHECK(all.size == 7);  // no more than there are
+  CHECK(indices(all, 7) == std::vector<std::int64_t>{2, 5, 0, 1, 4, 6, 3});
+  CHECK(indices(fold_list(top_k<float, 2, no_payload, selection::greatest, nan_place::first>{}, x), 2) == std::vector<std::int64_t>{3, 2});
+  CHECK(indices(fold_list(bottom_k<float, 3>{}, x), 3) == std::vector<std::int64_t>{6, 1, 4});
+  CHECK(fold_list(top_k<float, 2>{}, std::vector<float>{}).size == 0);
+  CHECK(fold_list(top_k<float, 0>{}, x).size == 0);
+  auto const dynamic = fold_list(dynamic_top_k<float>{.k = 9}, x);
+  CHECK(indices(dynamic, 7) == indices(all, 7));
+}
+
+TEST_CASE("top_k: NaN as an error, payloads, duplicates") {
+  using strict = top_k<float, 2, no_payload, selection::greatest, nan_place::error>;
+  CHECK(fold_list(strict{}, std::vector<float>{1, 2, 3}).size == 2);
+  CHECK_THROWS_AS(static_cast<void>(fold_list(strict{}, std::vector<float>{nan_value, 1, 2, 3})), argument_error);
+  top_k<float, 1, int> const with_payload;
+  CHECK(with_payload.combine(with_payload.lift({1.0f, 0, 10}), with_payload.lift({2.0f, 1, 20})).entries[0].payload == 20);
+  top_k<float, 3, no_payload, selection::greatest, nan_place::last, true> const set;
+  auto const a = set.combine(set.lift({1.0f, 0, {}}), set.lift({2.0f, 1, {}}));
+  CHECK(set.combine(a, a).size == 2);
+}
