@@ -1,0 +1,208 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <type_traits>
+
+#include "fanfold/core/check.hpp"
+#include "fanfold/core/executor.hpp"
+#include "fanfold/core/half.hpp"
+#include "fanfold/dispatch/detail/micro_kernel.hpp"
+
+namespace fanfold::inline FANFOLD_ABI::dispatch {
+
+/// E matrices of `inner` x `outer` elements, not owned; rows are multiplied as y = x W_e. Any strides, so a transpose is free.
+template <class T>
+struct weight_bank {
+  using value_type = std::remove_const_t<T>;
+
+  T* data = nullptr;
+  std::int64_t experts = 0, inner = 0, outer = 0;
+  std::int64_t expert_stride = 0, inner_stride = 0, outer_stride = 0;
+
+  weight_bank() = default;
+  /// [E][inner][outer], dense.
+  weight_bank(T* d, std::int64_t e, std::int64_t k, std::int64_t n)
+      : data(d), experts(e), inner(k), outer(n), expert_stride(k * n), inner_stride(n), outer_stride(1) {}
+  template <class U>
+    requires(std::is_same_v<U const, T> && !std::is_same_v<U, T>)
+  weight_bank(weight_bank<U> const& b)
+      : data(b.data), experts(b.experts), inner(b.inner), outer(b.outer), expert_stride(b.expert_stride), inner_stride(b.inner_stride), outer_stride(b.outer_stride) {}
+
+  /// The matrices transposed: outer x inner.
+  weight_bank transposed() const {
+    weight_bank b = *this;
+    b.inner = outer, b.outer = inner, b.inner_stride = outer_stride, b.outer_stride = inner_stride;
+    return b;
+  }
+  T& operator()(std::int64_t e, std::int64_t k, std::int64_t n) const { return data[e * expert_stride + k * inner_stride + n * outer_stride]; }
+
+  static constexpr int interleaved = 1;
+  template <class A>
+  static constexpr bool needs_scratch = true;
+
+  /// Terms [first, first + terms) of a panel of columns as a k-major block, zero past the last column.
+  template <class A>
+  A const* block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms, A* out) const {
+    constexpr std::int64_t width = detail::gemm_shape<A>::panel;
+    copy_block(e, panel * width, first, terms, out, [](T const& x) { return static_cast<A>(to_arithmetic(x)); }, std::integral_constant<std::int64_t, width>{});
+    return out;
+  }
+  template <class A>
+  A const* next_block(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const {
+    return nullptr;
+  }
+
+  template <class U, class F, std::int64_t Width>
+  FANFOLD_NOINLINE void copy_block(std::int64_t e, std::int64_t column, std::int64_t first, std::int64_t terms, U* FANFOLD_RESTRICT out, F convert,
+                                   std::integral_constant<std::int64_t, Width>) const {
+    std::int64_t const n = outer - column < Width ? outer - column : Width;
+    T const* const from = data + e * expert_stride + first * inner_stride + column * outer_stride;
+    if (outer_stride == 1 && n == Width) {
+      for (std::int64_t k = 0; k < terms; ++k)
+        for (std::int64_t c = 0; c < Width; ++c) out[k * Width + c] = convert(from[k * inner_stride + c]);
+      return;
+    }
+    for (std::int64_t c = 0; c < n; ++c)
+      for (std::int64_t k = 0; k < terms; ++k) out[k * Width + c] = convert(from[k * inner_stride + c * outer_stride]);
+    for (std::int64_t k = 0; k < terms; ++k)
+      for (std::int64_t c = n; c < Width; ++c) out[k * Width + c] = U{};
+  }
+};
+
+/// Two banks side by side: column panels of `first` (the gate) and `second` (the up projection) alternate.
+template <class Bank>
+struct bank_pair {
+  using value_type = typename Bank::value_type;
+  Bank first{}, second{};
+
+  static constexpr int interleaved = 2;
+  template <class A>
+  static constexpr bool needs_scratch = Bank::template needs_scratch<A>;
+  template <class A>
+  A const* block(std::int64_t e, std::int64_t panel, std::int64_t k, std::int64_t terms, A* out) const {
+    return (panel % 2 == 0 ? first : second).template block<A>(e, panel / 2, k, terms, out);
+  }
+  template <class A>
+  A const* next_block(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const {
+    return nullptr;
+  }
+};
+
+/// Weights in the order in which `grouped_gemm` reads them, [E][panels][inner][panel width], made once and used for any number of calls. Owns its
+/// memory, in the storage type T; the panel width belongs to the compile target. `Interleaved` = 2: a pair of banks, panels alternating.
+template <class T, int Interleaved = 1>
+class packed_bank {
+ public:
+  using value_type = T;
+  using arithmetic = arithmetic_t<T>;
+  static constexpr int interleaved = Interleaved;
+  static constexpr std::int64_t width = detail::gemm_shape<arithmetic>::panel;
+
+  packed_bank() = default;
+  template <class U, host_executor E = serial_executor>
+    requires(Interleaved == 1)
+  explicit packed_bank(weight_bank<U> const& w, E const& ex = {}) : packed_bank(w.experts, w.inner, w.outer) {
+    pack(ex, w, 0);
+  }
+  template <class U, host_executor E = serial_executor>
+    requires(Interleaved == 2)
+  packed_bank(weight_bank<U> const& gate, weight_bank<U> const& up, E const& ex = {}) : packed_bank(gate.experts, gate.inner, gate.outer) {
+    check_argument(up.experts == experts_ && up.inner == inner_ && up.outer == outer_, "packed_bank", "shape of the second bank", "another",
+                   "that of the first");
+    pack(ex, gate, 0);
+    pack(ex, up, 1);
+  }
+
+  std::int64_t experts() const { return experts_; }
+  std::int64_t inner() const { return inner_; }
+  std::int64_t outer() const { return outer_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(experts_ * panels() * inner_ * width) * sizeof(T); }
+
+  template <class A>
+  static constexpr bool needs_scratch = !std::is_same_v<A, T>;
+  template <class A>
+  A const* block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms, A* out) const {
+    static_assert(std::is_same_v<A, arithmetic>);
+    T const* const from = at(e, panel, first);
+    if constexpr (std::is_same_v<A, T>)
+      return from;
+    else
+      return widen(from, out, terms * width), out;
+  }
+  /// Where the block that follows lies: the next terms of the panel or the next panel, adjacent either way.
+  template <class A>
+  A const* next_block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms) const {
+    if constexpr (std::is_same_v<A, T>)
+      return e == experts_ - 1 && panel == panels() - 1 && first + terms >= inner_ ? nullptr : at(e, panel, first + terms);
+    else
+      return nullptr;
+  }
+
+ private:
+  struct release {
+    void operator()(T* p) const { ::operator delete(static_cast<void*>(p), std::align_val_t{64}); }
+  };
+
+  packed_bank(std::int64_t e, std::int64_t k, std::int64_t n) : experts_(e), inner_(k), outer_(n) {
+    check_argument(e >= 0 && k >= 0 && n >= 0, "packed_bank", "a size", e < 0 ? e : k < 0 ? k : n, "0 or more");
+    data_.reset(static_cast<T*>(::operator new(bytes(), std::align_val_t{64})));
+  }
+
+  std::int64_t panels() const { return (outer_ + width - 1) / width * Interleaved; }
+  T* at(std::int64_t e, std::int64_t panel, std::int64_t k) const { return data_.get() + ((e * panels() + panel) * inner_ + k) * width; }
+
+  template <class E, class U>
+  void pack(E const& ex, weight_bank<U> const& w, std::int64_t which) {
+    static_assert(std::is_same_v<std::remove_const_t<U>, T>, "a packed_bank keeps the storage type of its weights");
+    std::int64_t const each = panels() / Interleaved;
+    check_argument(w.data != nullptr || bytes() == 0, "packed_bank", "weights", "null", "not null");
+    for_each_task(ex, experts_ * each, [&](std::int64_t task) {
+      std::int64_t const e = task / each, panel = task % each;
+      w.copy_block(e, panel * width, 0, inner_, at(e, panel * Interleaved + which, 0), [](T const& x) { return x; },
+                   std::integral_constant<std::int64_t, width>{});
+    });
+  }
+
+  template <class A>
+  static FANFOLD_NOINLINE void widen(T const* FANFOLD_RESTRICT from, A* FANFOLD_RESTRICT to, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) to[i] = to_arithmetic(from[i]);
+  }
+
+  std::unique_ptr<T, release> data_;
+  std::int64_t experts_ = 0, inner_ = 0, outer_ = 0;
+};
+
+template <class U>
+packed_bank(weight_bank<U> const&) -> packed_bank<std::remove_const_t<U>, 1>;
+template <class U, class E>
+packed_bank(weight_bank<U> const&, E const&) -> packed_bank<std::remove_const_t<U>, 1>;
+template <class U>
+packed_bank(weight_bank<U> const&, weight_bank<U> const&) -> packed_bank<std::remove_const_t<U>, 2>;
+template <class U, host_executor E>
+packed_bank(weight_bank<U> const&, weight_bank<U> const&, E const&) -> packed_bank<std::remove_const_t<U>, 2>;
+
+namespace detail {
+
+template <class Bank>
+struct bank_sizes {
+  std::int64_t experts, inner, outer;
+};
+template <class T>
+bank_sizes<weight_bank<T>> sizes_of(weight_bank<T> const& b) {
+  return {b.experts, b.inner, b.outer};
+}
+template <class T, int I>
+bank_sizes<packed_bank<T, I>> sizes_of(packed_bank<T, I> const& b) {
+  return {b.experts(), b.inner(), b.outer()};
+}
+template <class B>
+bank_sizes<bank_pair<B>> sizes_of(bank_pair<B> const& b) {
+  return {sizes_of(b.first).experts, sizes_of(b.first).inner, sizes_of(b.first).outer};
+}
+
+}  // namespace detail
+
+}  // namespace fanfold::inline FANFOLD_ABI::dispatch
