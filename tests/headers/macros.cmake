@@ -10,14 +10,10 @@ list(REMOVE_DUPLICATES system)
 list(FILTER system EXCLUDE REGEX "<(omp|sanitizer/.*)\\.h>")
 list(JOIN system "\n" text)
 string(APPEND text "
-#define min(a, b) (a < b ? a : macro of the user)
-#define max(a, b) (a > b ? a : macro of the user)
-#define I a macro of the user
-#define small a macro of the user
-#define near a macro of the user
-#define far a macro of the user
-#define interface a macro of the user
-
+#define min(a, b) (a < b ? macro of the user)
+#define max(a, b) (a > b ? macro of the user)
+#define I macro of the user
+#define small macro of the user
 ")
 foreach(header IN LISTS headers)
   string(APPEND text "#include \"${header}\"\n")

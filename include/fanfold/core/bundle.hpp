@@ -30,21 +30,21 @@ struct bundle<First, Rest...> {
   }
 };
 
-template <std::size_t I, class... Ts>
+template <std::size_t Index, class... Ts>
 FANFOLD_HD constexpr auto& get(bundle<Ts...>& b) {
-  static_assert(I < sizeof...(Ts));
-  if constexpr (I == 0)
+  static_assert(Index < sizeof...(Ts));
+  if constexpr (Index == 0)
     return b.first;
   else
-    return get<I - 1>(b.rest);
+    return get<Index - 1>(b.rest);
 }
-template <std::size_t I, class... Ts>
+template <std::size_t Index, class... Ts>
 FANFOLD_HD constexpr auto const& get(bundle<Ts...> const& b) {
-  static_assert(I < sizeof...(Ts));
-  if constexpr (I == 0)
+  static_assert(Index < sizeof...(Ts));
+  if constexpr (Index == 0)
     return b.first;
   else
-    return get<I - 1>(b.rest);
+    return get<Index - 1>(b.rest);
 }
 
 template <class First>

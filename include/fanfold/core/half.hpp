@@ -30,8 +30,8 @@ struct float16 {
     std::uint32_t const rebiased = (a + 0xfffu + ((a >> 13) & 1u) - 0x38000000u) >> 13;
     std::uint32_t const normal = rebiased < 0x7c00u ? rebiased : 0x7c00u;
     // The last place of 0.5 + a is 2^-24, the step of the subnormals, so this addition rounds.
-    std::uint32_t const small = a < 0x38800000u ? a : 0u;
-    std::uint32_t const subnormal = math::bits_of(math::from_bits(small) + 0.5f) - 0x3f000000u;
+    std::uint32_t const tiny = a < 0x38800000u ? a : 0u;
+    std::uint32_t const subnormal = math::bits_of(math::from_bits(tiny) + 0.5f) - 0x3f000000u;
     std::uint32_t const number = a < 0x38800000u ? subnormal : normal;
     std::uint32_t const magnitude = a > 0x7f800000u ? (0x7e00u | ((a >> 13) & 0x3ffu)) : number;
     return static_cast<std::uint16_t>(magnitude | ((u >> 16) & 0x8000u));

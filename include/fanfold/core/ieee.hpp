@@ -59,9 +59,9 @@ namespace detail {
 
 // as variables, because device code may use scalar constants but not the functions of numeric_limits
 template <class T>
-inline constexpr T integer_max = std::numeric_limits<T>::max();
+inline constexpr T integer_max = (std::numeric_limits<T>::max)();
 template <class T>
-inline constexpr T integer_min = std::numeric_limits<T>::min();
+inline constexpr T integer_min = (std::numeric_limits<T>::min)();
 
 }  // namespace detail
 

@@ -12,15 +12,15 @@ template <class T, int N>
 struct small_array {
   static_assert(N > 0);
   using value_type = T;
-  T value[N];
+  T value[std::size_t{N}];
 
   FANFOLD_HD static constexpr int size() { return N; }
-  template <class I>
-  FANFOLD_HD constexpr T& operator[](I i) {
+  template <class Index>
+  FANFOLD_HD constexpr T& operator[](Index i) {
     return value[i];
   }
-  template <class I>
-  FANFOLD_HD constexpr T const& operator[](I i) const {
+  template <class Index>
+  FANFOLD_HD constexpr T const& operator[](Index i) const {
     return value[i];
   }
   FANFOLD_HD constexpr T* begin() { return value; }
@@ -60,10 +60,10 @@ struct maybe {
 };
 
 /// A value and the position that it came from; index -1 = none.
-template <class T, class I = std::int64_t>
+template <class T, class Index = std::int64_t>
 struct indexed {
   T value{};
-  I index = -1;
+  Index index = -1;
 
   FANFOLD_HD constexpr bool has_value() const { return index >= 0; }
   FANFOLD_HD constexpr explicit operator bool() const { return index >= 0; }

@@ -175,10 +175,10 @@ void fold_onto(R const& r, RowAt const& row_at, std::int64_t n, Init const& init
 }
 
 /// The folded state of columns [first, first + n) of a token; there is an item or an `init`.
-template <int W, class R, class RowAt, class I>
-void combine_row_state(R const& r, RowAt const& row_at, kept_rows const& kept, I const* init, std::int64_t first, int n,
+template <int W, class R, class RowAt, class Initial>
+void combine_row_state(R const& r, RowAt const& row_at, kept_rows const& kept, Initial const* init, std::int64_t first, int n,
                        fanfold::detail::row_state<R, W>& s) {
-  fanfold::detail::plain_row<I> const initial{init};
+  fanfold::detail::plain_row<Initial> const initial{init};
   if (kept.groups <= 1) {
     if (init != nullptr)
       fold_onto(r, row_at, kept.count, initial, first, n, s);
@@ -199,16 +199,16 @@ void combine_row_state(R const& r, RowAt const& row_at, kept_rows const& kept, I
   }
 }
 
-template <int W, bool Whole, class R, class RowAt, class I, class Out>
-void combine_columns(R const& r, RowAt const& row_at, kept_rows const& kept, I const* init, std::int64_t first, int width, Out* out) {
+template <int W, bool Whole, class R, class RowAt, class Initial, class Out>
+void combine_columns(R const& r, RowAt const& row_at, kept_rows const& kept, Initial const* init, std::int64_t first, int width, Out* out) {
   int const n = Whole ? W : width;
   fanfold::detail::row_state<R, W> s;
   combine_row_state<W>(r, row_at, kept, init, first, n, s);
   fanfold::detail::store_row(r, s, out + first, n);
 }
 
-template <class R, class RowAt, class I, class Out>
-FANFOLD_NOINLINE void combine_token(R const& r, RowAt const& row_at, kept_rows const& kept, I const* init, Out* out, std::int64_t cols) {
+template <class R, class RowAt, class Initial, class Out>
+FANFOLD_NOINLINE void combine_token(R const& r, RowAt const& row_at, kept_rows const& kept, Initial const* init, Out* out, std::int64_t cols) {
   if (kept.count == 0 && init == nullptr) return fanfold::detail::store_empty_row(r, empty_policy::answer, out, cols);
   std::int64_t c = 0;
   for (; c + 128 <= cols; c += 128) combine_columns<128, true>(r, row_at, kept, init, c, 128, out);
@@ -231,9 +231,9 @@ struct combine_scratch {
 }  // namespace detail
 
 /// Host form of E7's second half. A token is owned by one task, so nothing depends on threads or on other tokens.
-template <host_executor E, class R, class Action, class Order, class T, class W, class I, class Out>
+template <host_executor E, class R, class Action, class Order, class T, class W, class Initial, class Out>
 void run_loop(E const& ex, combine_loop<R, Action, Order> const& loop, plan_view const& plan, matrix_view<T const> rows, matrix_view<W const> weight,
-              matrix_view<I const> init, matrix_view<Out> y, workspace& ws) {
+              matrix_view<Initial const> init, matrix_view<Out> y, workspace& ws) {
   using A = arithmetic_t<T>;
   using scratch_type = detail::combine_scratch<R, A>;
   std::int64_t const step = detail::tokens_a_task(y.cols() * (plan.slots + 1), sizeof(T)), tasks = fanfold::detail::divide_up(plan.tokens, step);
@@ -254,9 +254,9 @@ void run_loop(E const& ex, combine_loop<R, Action, Order> const& loop, plan_view
 
 namespace detail {
 
-template <class E, class Policy, class T, class W, class I, class Out, class... Options>
+template <class E, class Policy, class T, class W, class Initial, class Out, class... Options>
 void run_combine(E const& ex, Policy const& policy, plan_view const& plan, matrix_view<T const> rows, matrix_view<W const> weight,
-                 matrix_view<I const> init, matrix_view<Out> y, Options&... options) {
+                 matrix_view<Initial const> init, matrix_view<Out> y, Options&... options) {
   check_plan_shape("fold_combine", plan);
   check_tokens("fold_combine", "y", plan, y, y.cols());
   check_rows("fold_combine", "rows", ex, plan, rows, y.cols());

@@ -114,8 +114,8 @@ struct combine_vjp_scratch {
 };
 
 // The state of the fold in every column of a token.
-template <class M, class RowAt, class I>
-FANFOLD_NOINLINE void combine_states(columnwise<M> const& r, RowAt const& row_at, kept_rows const& kept, I const* init, std::int64_t cols,
+template <class M, class RowAt, class Initial>
+FANFOLD_NOINLINE void combine_states(columnwise<M> const& r, RowAt const& row_at, kept_rows const& kept, Initial const* init, std::int64_t cols,
                                      typename M::state* state) {
   constexpr int width = 16;
   for (std::int64_t c = 0; c < cols; c += width) {
@@ -139,9 +139,9 @@ FANFOLD_NOINLINE A stream_sum(A const* x, std::int64_t n) {
 }  // namespace detail
 
 /// Host form.
-template <host_executor E, class M, class Action, class Order, class T, class W, class I, class G, class DT, class DW, class DI>
+template <host_executor E, class M, class Action, class Order, class T, class W, class Initial, class G, class DT, class DW, class DI>
 void run_loop(E const& ex, combine_vjp_loop<M, Action, Order> const& loop, plan_view const& plan, matrix_view<T const> rows,
-              matrix_view<W const> weight, matrix_view<I const> init, matrix_view<G const> dy, matrix_view<DT> drows, matrix_view<DW> dweight,
+              matrix_view<W const> weight, matrix_view<Initial const> init, matrix_view<G const> dy, matrix_view<DT> drows, matrix_view<DW> dweight,
               matrix_view<DI> dinit, workspace& ws) {
   using A = arithmetic_t<T>;
   using scratch_type = detail::combine_vjp_scratch<M, A>;
@@ -156,7 +156,7 @@ void run_loop(E const& ex, combine_vjp_loop<M, Action, Order> const& loop, plan_
       for (std::int64_t i = 0; i < kept.count; ++i)
         scratch.kept.weight[i] = weight.data() == nullptr ? A(1) : static_cast<A>(to_arithmetic(weight.data()[t * weight.stride() + kept.slot[i]]));
       detail::slot_row_at<T, Action, A> const row_at{rows, loop.action, kept.row, scratch.kept.weight};
-      I const* const initial = init.data() == nullptr ? nullptr : init.data() + t * init.stride();
+      Initial const* const initial = init.data() == nullptr ? nullptr : init.data() + t * init.stride();
       G const* const g = dy.data() + t * dy.stride();
       for (std::int64_t c = 0; c < cols; ++c) scratch.taken[c] = false;
       if (detail::needs_state<M> && (kept.count > 0 || initial != nullptr))
@@ -164,7 +164,7 @@ void run_loop(E const& ex, combine_vjp_loop<M, Action, Order> const& loop, plan_
       if (dweight.data() != nullptr)
         for (std::int64_t s = 0; s < plan.slots; ++s) dweight(t, s) = from_arithmetic<DW>(arithmetic_t<DW>(0));
       if (initial != nullptr) {
-        detail::item_gradients(loop.monoid, scratch.state, scratch.taken, fanfold::detail::plain_row<I>{initial}, g, scratch.gradient, cols);
+        detail::item_gradients(loop.monoid, scratch.state, scratch.taken, fanfold::detail::plain_row<Initial>{initial}, g, scratch.gradient, cols);
         if (dinit.data() != nullptr) detail::copy_row(scratch.gradient, dinit.data() + t * dinit.stride(), cols);
       }
       for (std::int64_t i = 0; i < kept.count; ++i) {

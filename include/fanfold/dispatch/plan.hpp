@@ -229,10 +229,10 @@ constexpr std::size_t plan_workspace_bytes(std::int64_t tokens, std::int64_t slo
 /// `out` comes from a dispatch_plan or from take_plan; experts E = out.experts(). Weights are read by `priority` and `by_score` only.
 /// \throws argument_error for an id outside [-1, E), a NaN where weights decide, sizes that do not match; nothing is written then.
 /// \par Determinism  a function of the routes alone; the same plan for every executor and thread count.
-template <executor E, class Policy, class W, class I, fanfold::detail::call_option... Options>
+template <executor E, class Policy, class W, class Id, fanfold::detail::call_option... Options>
   requires(plan_layout<Policy> || detail::is_plan_policy<Policy>)
-void make_plan(E const& ex, Policy const& policy, route::assignment<W, I> const& routes, plan_view const& out, Options&&... options) {
-  static_assert(std::is_same_v<std::remove_const_t<I>, std::int32_t>, "make_plan reads 32-bit ids");
+void make_plan(E const& ex, Policy const& policy, route::assignment<W, Id> const& routes, plan_view const& out, Options&&... options) {
+  static_assert(std::is_same_v<std::remove_const_t<Id>, std::int32_t>, "make_plan reads 32-bit ids");
   if constexpr (plan_layout<Policy>) {
     make_plan(ex, plan_policy<Policy>{policy, {}, {}}, routes, out, options...);
   } else {
@@ -250,9 +250,9 @@ void make_plan(E const& ex, Policy const& policy, route::assignment<W, I> const&
   }
 }
 
-template <class Policy, class W, class I, fanfold::detail::call_option... Options>
+template <class Policy, class W, class Id, fanfold::detail::call_option... Options>
   requires(plan_layout<Policy> || detail::is_plan_policy<Policy>)
-void make_plan(Policy const& policy, route::assignment<W, I> const& routes, plan_view const& out, Options&&... options) {
+void make_plan(Policy const& policy, route::assignment<W, Id> const& routes, plan_view const& out, Options&&... options) {
   make_plan(serial, policy, routes, out, options...);
 }
 

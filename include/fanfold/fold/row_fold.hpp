@@ -16,7 +16,7 @@ namespace fanfold::inline FANFOLD_ABI::detail {
 template <class R, int W>
 struct row_state {
   typename R::head head;
-  typename R::state column[W];
+  typename R::state column[std::size_t{W}];
 
   template <class Row>
   FANFOLD_HD void start(R const& r, Row const& row, std::int64_t first, int width) {
@@ -62,7 +62,7 @@ class row_tree {
   }
 
  private:
-  row_state<R, W> level_[Levels];
+  row_state<R, W> level_[std::size_t{Levels}];
   std::uint64_t count_ = 0;
 };
 

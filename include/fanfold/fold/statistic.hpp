@@ -44,19 +44,19 @@ template <element_statistic S, class T>
 FANFOLD_NOINLINE void measure_tile(S const& statistic, T const* x, arithmetic_t<T> pivot, std::int64_t n, double* sums) {
   constexpr int half = tile_lanes / 2;
   constexpr int fields = S::fields;
-  double lane[fields][tile_lanes];
+  double lane[std::size_t{fields}][tile_lanes];
   std::int64_t const whole = n / tile_lanes;
   for (int first = 0; first < tile_lanes && whole > 0; first += half) {
-    double acc[fields][half];
+    double acc[std::size_t{fields}][half];
     for (int j = 0; j < half; ++j) {
-      double s[fields];
+      double s[std::size_t{fields}];
       statistic.lift(to_arithmetic(x[first + j]), pivot, s);
       for (int f = 0; f < fields; ++f) acc[f][j] = s[f];
     }
     for (std::int64_t r = 1; r < whole; ++r) {
       T const* const row = x + r * tile_lanes + first;
       for (int j = 0; j < half; ++j) {
-        double s[fields];
+        double s[std::size_t{fields}];
         statistic.lift(to_arithmetic(row[j]), pivot, s);
         for (int f = 0; f < fields; ++f) acc[f][j] = acc[f][j] + s[f];
       }
@@ -65,7 +65,7 @@ FANFOLD_NOINLINE void measure_tile(S const& statistic, T const* x, arithmetic_t<
       for (int j = 0; j < half; ++j) lane[f][first + j] = acc[f][j];
   }
   for (std::int64_t i = whole * tile_lanes; i < n; ++i) {
-    double s[fields];
+    double s[std::size_t{fields}];
     statistic.lift(to_arithmetic(x[i]), pivot, s);
     std::int64_t const j = i - whole * tile_lanes;
     for (int f = 0; f < fields; ++f) lane[f][j] = whole > 0 ? lane[f][j] + s[f] : s[f];

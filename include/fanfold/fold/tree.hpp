@@ -74,7 +74,7 @@ class pair_tree {
   std::uint64_t count() const { return count_; }
 
  private:
-  State level_[Levels];
+  State level_[std::size_t{Levels}];
   std::uint64_t count_ = 0;
 };
 

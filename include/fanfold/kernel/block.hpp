@@ -52,13 +52,13 @@ class checked_array {
   FANFOLD_HD T* data() { return reinterpret_cast<T*>(bytes_); }
   FANFOLD_HD T const* data() const { return reinterpret_cast<T const*>(bytes_); }
 
-  template <std::integral I>
-  FANFOLD_HD T& operator[](I i) {
+  template <std::integral Index>
+  FANFOLD_HD T& operator[](Index i) {
     FANFOLD_ASSERT(static_cast<std::int64_t>(i) >= 0 && static_cast<std::int64_t>(i) < static_cast<std::int64_t>(N));
     return data()[i];
   }
-  template <std::integral I>
-  FANFOLD_HD T const& operator[](I i) const {
+  template <std::integral Index>
+  FANFOLD_HD T const& operator[](Index i) const {
     FANFOLD_ASSERT(static_cast<std::int64_t>(i) >= 0 && static_cast<std::int64_t>(i) < static_cast<std::int64_t>(N));
     return data()[i];
   }
@@ -85,7 +85,7 @@ struct shuffle_words {
     return result;
   }
 
-  std::uint32_t word[count];
+  std::uint32_t word[std::size_t{count}];
 };
 
 }  // namespace detail

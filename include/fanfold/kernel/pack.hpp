@@ -4,15 +4,9 @@
 #include <type_traits>
 
 #include "fanfold/core/config.hpp"
+#include "fanfold/core/lanes.hpp"
 
 namespace fanfold::inline FANFOLD_ABI {
-
-/// N neighbouring elements that move as one aligned access (up to 16 bytes: one vector load).
-template <class T, int N>
-struct alignas(sizeof(T) * N) pack {
-  static_assert(N > 0 && (N & (N - 1)) == 0 && (sizeof(T) & (sizeof(T) - 1)) == 0, "packs have a power of two of bytes");
-  T item[N];
-};
 
 /// Most elements of T that one 16-byte access holds: 1, 2, 4, 8 or 16.
 template <class T>

@@ -36,9 +36,9 @@ class product_monoid {
     requires(sizeof...(As) > 0)
       : parts_(make_bundle(parts...)) {}
 
-  template <std::size_t I>
+  template <std::size_t Index>
   FANFOLD_HD constexpr auto const& part() const {
-    return get<I>(parts_);
+    return get<Index>(parts_);
   }
 
   FANFOLD_HD constexpr state identity() const { return identity_of(indices{}); }
@@ -56,33 +56,33 @@ class product_monoid {
  private:
   using indices = std::make_index_sequence<sizeof...(As)>;
 
-  template <std::size_t... I>
-  FANFOLD_HD constexpr state identity_of(std::index_sequence<I...>) const {
-    return make_bundle(part<I>().identity()...);
+  template <std::size_t... Index>
+  FANFOLD_HD constexpr state identity_of(std::index_sequence<Index...>) const {
+    return make_bundle(part<Index>().identity()...);
   }
-  template <std::size_t... I>
-  FANFOLD_HD constexpr state lift_of(input const& x, std::index_sequence<I...>) const {
-    return make_bundle(part<I>().lift(static_cast<typename As::input>(x))...);
+  template <std::size_t... Index>
+  FANFOLD_HD constexpr state lift_of(input const& x, std::index_sequence<Index...>) const {
+    return make_bundle(part<Index>().lift(static_cast<typename As::input>(x))...);
   }
-  template <std::size_t... I>
-  FANFOLD_HD constexpr state combine_of(state const& a, state const& b, std::index_sequence<I...>) const {
-    return make_bundle(part<I>().combine(get<I>(a), get<I>(b))...);
+  template <std::size_t... Index>
+  FANFOLD_HD constexpr state combine_of(state const& a, state const& b, std::index_sequence<Index...>) const {
+    return make_bundle(part<Index>().combine(get<Index>(a), get<Index>(b))...);
   }
-  template <std::size_t... I>
-  FANFOLD_HD constexpr state subtract_of(state const& a, state const& b, std::index_sequence<I...>) const {
-    return make_bundle(part<I>().subtract(get<I>(a), get<I>(b))...);
+  template <std::size_t... Index>
+  FANFOLD_HD constexpr state subtract_of(state const& a, state const& b, std::index_sequence<Index...>) const {
+    return make_bundle(part<Index>().subtract(get<Index>(a), get<Index>(b))...);
   }
-  template <std::size_t... I>
-  FANFOLD_HD constexpr void absorb_of(state& s, input const& x, std::index_sequence<I...>) const {
-    (absorb_item(part<I>(), get<I>(s), static_cast<typename As::input>(x)), ...);
+  template <std::size_t... Index>
+  FANFOLD_HD constexpr void absorb_of(state& s, input const& x, std::index_sequence<Index...>) const {
+    (absorb_item(part<Index>(), get<Index>(s), static_cast<typename As::input>(x)), ...);
   }
-  template <std::size_t... I>
-  FANFOLD_HD constexpr output lower_of(state const& s, std::index_sequence<I...>) const {
-    return make_bundle(part<I>().lower(get<I>(s))...);
+  template <std::size_t... Index>
+  FANFOLD_HD constexpr output lower_of(state const& s, std::index_sequence<Index...>) const {
+    return make_bundle(part<Index>().lower(get<Index>(s))...);
   }
-  template <std::size_t... I>
-  FANFOLD_HD constexpr output empty_of(std::index_sequence<I...>) const {
-    return make_bundle(empty_answer(part<I>())...);
+  template <std::size_t... Index>
+  FANFOLD_HD constexpr output empty_of(std::index_sequence<Index...>) const {
+    return make_bundle(empty_answer(part<Index>())...);
   }
 
   bundle<As...> parts_{};

@@ -72,8 +72,8 @@ std::int64_t find_nan_row(matrix_view<L const> logits, row_mask const& mask) {
 /// Ids, weights and statistics are a function of the input alone: the same bits on every executor and at every thread count.
 /// \throws argument_error before any write: shapes that do not match, k out of range, overlap, and under nan_policy::error the first row
 /// with a NaN (on a device such a row is treated as degenerate and reported by `fetch`).
-template <executor E, row_router Router, matrix_viewable X, class W, class I, detail::route_option... Options>
-void assign(E const& ex, Router const& router, X const& x, assignment<W, I> out, Options&&... options) {
+template <executor E, row_router Router, matrix_viewable X, class W, class Id, detail::route_option... Options>
+void assign(E const& ex, Router const& router, X const& x, assignment<W, Id> out, Options&&... options) {
   static constexpr char function[] = "route::assign";
   auto const logits = as_const(as_matrix_view(x));
   auto const stats = detail::find_option<routing_stats_view>(options...);
@@ -100,8 +100,8 @@ void assign(E const& ex, Router const& router, X const& x, assignment<W, I> out,
   run_loop(ex, row_map_loop<Router>{router, mask, stats}, logits, out, ws.get());
 }
 
-template <row_router Router, matrix_viewable X, class W, class I, detail::route_option... Options>
-void assign(Router const& router, X const& x, assignment<W, I> out, Options&&... options) {
+template <row_router Router, matrix_viewable X, class W, class Id, detail::route_option... Options>
+void assign(Router const& router, X const& x, assignment<W, Id> out, Options&&... options) {
   assign(serial, router, x, out, options...);
 }
 
@@ -109,8 +109,8 @@ void assign(Router const& router, X const& x, assignment<W, I> out, Options&&...
 /// weights (T x K) and, where a `routing_stats_gradient` is given, those of its statistics. Chosen ids are constants. Degenerate rows, rows
 /// with a +infinity, padding rows and entries that are not finite get 0. An empty `dweight` means none:
 ///   assign_vjp(ex, router, logits, forward, dweight, dlogits[, routing_stats_gradient{...}][, row_mask{...}][, workspace])
-template <executor E, row_router Router, matrix_viewable X, class W, class I, matrix_viewable Y, matrix_viewable Z, detail::route_option... Options>
-void assign_vjp(E const& ex, Router const& router, X const& x, assignment<W, I> const& forward, Y const& y, Z&& z, Options&&... options) {
+template <executor E, row_router Router, matrix_viewable X, class W, class Id, matrix_viewable Y, matrix_viewable Z, detail::route_option... Options>
+void assign_vjp(E const& ex, Router const& router, X const& x, assignment<W, Id> const& forward, Y const& y, Z&& z, Options&&... options) {
   static constexpr char function[] = "route::assign_vjp";
   auto const logits = as_const(as_matrix_view(x));
   auto const dweight = as_const(as_matrix_view(y));
@@ -132,8 +132,8 @@ void assign_vjp(E const& ex, Router const& router, X const& x, assignment<W, I> 
   run_loop(ex, row_map_vjp_loop<Router>{router, mask, stats}, logits, id, dweight, dlogits, ws.get());
 }
 
-template <row_router Router, matrix_viewable X, class W, class I, matrix_viewable Y, matrix_viewable Z, detail::route_option... Options>
-void assign_vjp(Router const& router, X const& x, assignment<W, I> const& forward, Y const& y, Z&& z, Options&&... options) {
+template <row_router Router, matrix_viewable X, class W, class Id, matrix_viewable Y, matrix_viewable Z, detail::route_option... Options>
+void assign_vjp(Router const& router, X const& x, assignment<W, Id> const& forward, Y const& y, Z&& z, Options&&... options) {
   assign_vjp(serial, router, x, forward, y, z, options...);
 }
 

@@ -51,7 +51,7 @@ struct relative_to_items {
   double eps = 1e-12;
   template <class T>
   bool operator()(T a, T b, double items) const {
-    if (!(items <= static_cast<double>(std::numeric_limits<T>::max()))) return true;
+    if (!(items <= static_cast<double>((std::numeric_limits<T>::max)()))) return true;
     if (is_nan(a) || is_nan(b)) return is_nan(a) && is_nan(b);
     if (a == b) return true;
     return std::abs(static_cast<double>(a) - static_cast<double>(b)) <= eps * items;

@@ -80,7 +80,7 @@ struct nasty_values {
       case 4: return static_cast<T>(1e12) + u;
       case 5: return (i % 2 == 0 ? T(1) : T(-1)) * (static_cast<T>(1e8) + (i % 4 < 2 ? T(0) : u));
       case 6: return (negative ? T(-1) : T(1)) * std::ldexp(T(1) + u, static_cast<int>(words.below(60)) - 30);
-      case 7: return rare ? (negative ? -limits::max() : limits::max()) : (u - T(0.5)) * limits::max();
+      case 7: return rare ? (negative ? -(limits::max)() : (limits::max)()) : (u - T(0.5)) * (limits::max)();
       case 8: return rare ? (negative && words.below(3) == 0 ? limits::infinity() : -limits::infinity()) : u - T(0.5);
       case 9: return rare && words.below(8) == 0 ? limits::quiet_NaN() : negative ? -T(0) : u;
       default: return u * T(4) - T(2);
@@ -91,7 +91,7 @@ struct nasty_values {
     switch (kind) {
       case 1: return static_cast<T>(w);
       case 2: return T(7);
-      case 3: return (w & 1u) != 0 ? limits::max() : limits::min();
+      case 3: return (w & 1u) != 0 ? (limits::max)() : (limits::min)();
       default: return static_cast<T>(w % 20u);
     }
   }

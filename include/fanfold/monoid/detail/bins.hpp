@@ -151,7 +151,7 @@ struct block_digits {
   FANFOLD_NOINLINE bits run(T const* FANFOLD_RESTRICT x, int top) {
     constexpr int L = 32;
     constexpr std::int64_t ahead = 8192 / static_cast<std::int64_t>(sizeof(T));
-    std::uint64_t lane[K][std::size_t{L}] = {};
+    std::uint64_t lane[std::size_t{K}][std::size_t{L}] = {};
     bits magnitude[L] = {};
     double rounder[std::size_t{K}];
     for (int k = 0; k < K; ++k) rounder[k] = bins<T>::rounder(top - k);
