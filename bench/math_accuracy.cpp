@@ -64,9 +64,12 @@ R softplus_of(R x) {
 
 }  // namespace
 
-#define FLOATS(function, exact) sweep_floats(#function, stride, [](float x) { return math::function(x); }, [](double x) { return exact; })
+#define FLOATS(function, exact) \
+  sweep_floats(                 \
+      #function, stride, [](float x) { return math::function(x); }, [](double x) { return exact; })
 #define DOUBLES(function, low, high, exact) \
-  sample_doubles(#function, low, high, [](double x) { return math::function(x); }, [](long double x) { return exact; })
+  sample_doubles(                           \
+      #function, low, high, [](double x) { return math::function(x); }, [](long double x) { return exact; })
 
 int main(int argc, char** argv) {
   std::uint64_t const stride = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1;

@@ -33,7 +33,8 @@ TEST_CASE_TEMPLATE("bits: classification and limits", T, float, double) {
   CHECK(math::smallest_normal<T>() == limits::min());
   CHECK(math::epsilon<T>() == limits::epsilon());
   CHECK(std::isnan(math::quiet_nan<T>()));
-  T const values[] = {T(0), T(-0.0), T(1), T(-2.5), limits::denorm_min(), -limits::max(), limits::infinity(), -limits::infinity(), limits::quiet_NaN()};
+  T const values[] = {
+      T(0), T(-0.0), T(1), T(-2.5), limits::denorm_min(), -limits::max(), limits::infinity(), -limits::infinity(), limits::quiet_NaN()};
   for (T const x : values) {
     CHECK(math::isnan(x) == std::isnan(x));
     CHECK(math::isinf(x) == std::isinf(x));

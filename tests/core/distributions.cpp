@@ -81,7 +81,8 @@ TEST_CASE("distributions: normals follow Box-Muller in double for every quarter 
     double const turn = (static_cast<double>(x1 >> 30) + ((static_cast<double>((x1 & 0x3fffffffu) >> 7) + 0.5) * 0x1p-23 - 0.5)) / 4;
     double const r = std::sqrt(-2 * std::log(u)), angle = 2 * 3.14159265358979323846 * turn;
     auto const z = ff::normal_bm::from_words(x0, x1);
-    worst = std::max({worst, std::fabs(static_cast<double>(z.z0) - r * std::cos(angle)), std::fabs(static_cast<double>(z.z1) - r * std::sin(angle))});
+    worst = std::max(
+        {worst, std::fabs(static_cast<double>(z.z0) - r * std::cos(angle)), std::fabs(static_cast<double>(z.z1) - r * std::sin(angle))});
   }
   CHECK(worst < 1.2e-6);
 }

@@ -35,8 +35,8 @@ double reference_value(std::uint16_t bits) {
   int const p = format<H>::fraction;
   int const field = (bits & 0x7fff) >> p;
   double const fraction = std::ldexp(static_cast<double>(bits & ((1 << p) - 1)), -p);
-  double const magnitude = field == 0 ? std::ldexp(fraction, format<H>::min_exponent)
-                                      : std::ldexp(1.0 + fraction, field - 1 + format<H>::min_exponent);
+  double const magnitude =
+      field == 0 ? std::ldexp(fraction, format<H>::min_exponent) : std::ldexp(1.0 + fraction, field - 1 + format<H>::min_exponent);
   return (bits & 0x8000) != 0 ? -magnitude : magnitude;
 }
 

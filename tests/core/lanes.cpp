@@ -10,7 +10,8 @@
 namespace ff = fanfold;
 
 TEST_CASE("lanes: packs fill one device access") {
-  static_assert(ff::pack_size<float> == 4 && ff::pack_size<double> == 2 && ff::pack_size<ff::bfloat16> == 8 && ff::pack_size<std::uint8_t> == 16);
+  static_assert(ff::pack_size<float> == 4 && ff::pack_size<double> == 2 && ff::pack_size<ff::bfloat16> == 8 &&
+                ff::pack_size<std::uint8_t> == 16);
   using four = ff::pack<float, 4>;
   using eight = ff::pack<ff::float16, 8>;
   using wide = ff::pack<float, 8>;

@@ -25,7 +25,8 @@ double error_in_ulps(T y, Exact exact) {
   if (std::isinf(rounded) || std::isinf(y)) return rounded == y ? 0.0 : 1e9;
   constexpr int lowest = std::numeric_limits<T>::min_exponent - 1;
   int const exponent = exact == 0 ? lowest : std::max(lowest, std::ilogb(exact));
-  return static_cast<double>(std::fabs(static_cast<Exact>(y) - exact) / std::ldexp(Exact(1), exponent - std::numeric_limits<T>::digits + 1));
+  return static_cast<double>(std::fabs(static_cast<Exact>(y) - exact) /
+                             std::ldexp(Exact(1), exponent - std::numeric_limits<T>::digits + 1));
 }
 
 /// Largest error over every 20011th float: all exponents and signs, infinities and NaNs among them.
@@ -64,7 +65,8 @@ R softplus_of(R x) {
 
 #define FLOAT_ERROR(function, exact) worst_float([](float x) { return math::function(x); }, [](double x) { return exact; })
 #define DOUBLE_ERROR(function, low, high, exact) \
-  worst_double(low, high, [](double x) { return math::function(x); }, [](long double x) { return exact; })
+  worst_double(                                  \
+      low, high, [](double x) { return math::function(x); }, [](long double x) { return exact; })
 
 TEST_CASE("math: float errors stay within the documented bounds") {
   CHECK(FLOAT_ERROR(exp, std::exp(x)) <= 0.99);
@@ -144,8 +146,8 @@ TEST_CASE_TEMPLATE("math: special values", T, float, double) {
   CHECK(math::softplus(-inf) == T(0));
   CHECK(std::isnan(math::sqrt(T(-1))));
   CHECK(math::sqrt(inf) == inf);
-  for (T const y : {math::exp(nan), math::log(nan), math::tanh(nan), math::sigmoid(nan), math::softplus(nan), math::erf(nan), math::sqrt(nan),
-                    math::rint(nan), math::floor(nan)})
+  for (T const y : {math::exp(nan), math::log(nan), math::tanh(nan), math::sigmoid(nan), math::softplus(nan), math::erf(nan),
+                    math::sqrt(nan), math::rint(nan), math::floor(nan)})
     CHECK(std::isnan(y));
   CHECK(math::rint(T(2.5)) == T(2));
   CHECK(math::rint(T(-3.5)) == T(-4));

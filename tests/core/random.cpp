@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
-#include <string>
+#include <utility>
 #include <vector>
 
 namespace ff = fanfold;
@@ -89,7 +89,7 @@ TEST_CASE("random: u01 is exact, symmetric and open") {
   }
 }
 
-TEST_CASE("random: sequential draws and shuffles") {
+TEST_CASE("random: sequential draws") {
   ff::random_sequence a{{1, ff::streams::pairwise_gossip, 0}};
   for (std::uint64_t i = 0; i < 20; ++i) CHECK(a.word() == a.source.word(i));
   // pairwise gossip's first edges of three
@@ -97,7 +97,9 @@ TEST_CASE("random: sequential draws and shuffles") {
   std::vector<std::uint32_t> drawn(5);
   for (auto& d : drawn) d = edges.below(3);
   CHECK(drawn == std::vector<std::uint32_t>{1, 0, 0, 1, 0});
+}
 
+TEST_CASE("random: shuffle: known permutations") {
   for (auto const& [tag, expected] : {std::pair{0u, std::vector<int>{3, 2, 0, 1}}, std::pair{1u, std::vector<int>{0, 2, 1, 3}}}) {
     std::vector<int> order{0, 1, 2, 3};
     ff::shuffle(random_stream{42, ff::streams::matching_order_base, tag}, order);
@@ -115,7 +117,7 @@ TEST_CASE("random: sequential draws and shuffles") {
   CHECK(pi == std::vector<int>{6, 7, 3, 5, 0, 4, 2, 1});
 }
 
-TEST_CASE("random: every permutation of four is as likely") {
+TEST_CASE("random: shuffle: every permutation of four is as likely") {
   std::vector<int> count(256);
   int const trials = 24000;
   for (int t = 0; t < trials; ++t) {
@@ -132,6 +134,23 @@ TEST_CASE("random: every permutation of four is as likely") {
     }
   CHECK(seen == 24);
   CHECK(chi < 50);  // 23 degrees of freedom: 1 in 1,000 above 49.7
+}
+
+TEST_CASE("random: sequential indices above 32 bits") {
+  ff::random_sequence narrow{{4, 4, 4}}, same{{4, 4, 4}}, wide{{4, 4, 4}};
+  for (int i = 0; i < 50; ++i) CHECK(narrow.below64(1000) == same.below(1000));
+  std::uint64_t const n = (std::uint64_t{1} << 63) + 1;
+  int upper = 0;
+  for (int i = 0; i < 4000; ++i) {
+    std::uint64_t const x = wide.below64(n);
+    REQUIRE(x < n);
+    upper += x >= n / 2;
+  }
+  CHECK(upper == doctest::Approx(2000).epsilon(0.08));
+  CHECK(wide.next_element > 12000);  // half of the draws are redrawn
+  ff::random_sequence first{{4, 4, 4}};
+  std::uint64_t const m = std::uint64_t{1} << 33;
+  CHECK(first.below64(m) == random_stream{4, 4, 4}.word64(0) % m);
 }
 
 TEST_CASE("random: below is bounded, unbiased and free of order") {

@@ -98,7 +98,8 @@ FANFOLD_HD constexpr double copysign(double magnitude, double sign) {
   return from_bits((bits_of(magnitude) & 0x7fffffffffffffffu) | (bits_of(sign) & 0x8000000000000000u));
 }
 
-/// `condition ? a : b` by masks: nothing that leads to `a` or `b` can be moved into a branch, which would keep a loop from being vectorised.
+/// `condition ? a : b` by masks: nothing that leads to `a` or `b` can be moved into a branch, which would keep a loop from being
+/// vectorised.
 FANFOLD_HD constexpr float select(bool condition, float a, float b) {
   std::uint32_t const mask = std::uint32_t{0} - static_cast<std::uint32_t>(condition);
   return from_bits((bits_of(a) & mask) | (bits_of(b) & ~mask));
@@ -110,11 +111,11 @@ FANFOLD_HD constexpr double select(bool condition, double a, double b) {
 
 /// `b < a ? b : a` and `a < b ? b : a`: the first of equals; where one is NaN, `a`.
 template <class T>
-FANFOLD_HD constexpr T min(T a, T b) {
+FANFOLD_HD constexpr T (min)(T a, T b) {
   return b < a ? b : a;
 }
 template <class T>
-FANFOLD_HD constexpr T max(T a, T b) {
+FANFOLD_HD constexpr T (max)(T a, T b) {
   return a < b ? b : a;
 }
 template <class T>

@@ -11,7 +11,8 @@
 
 namespace fanfold::inline FANFOLD_ABI {
 
-/// Signs +-1: element i is bit i & 31 of word i >> 5 (1: +1), 128 elements a block. The default: exact, cheapest, and of the lowest estimator variance.
+/// Signs +-1: element i is bit i & 31 of word i >> 5 (1: +1), 128 elements a block. The default: exact, cheapest, and of the lowest
+/// estimator variance.
 struct rademacher {
   static constexpr double variance() { return 1.0; }
   static constexpr double kurtosis() { return 1.0; }
@@ -41,8 +42,8 @@ struct uniform_unit {
   }
 };
 
-/// The normal distribution cut to [-1/sqrt d, 1/sqrt d] (Ferret, 2024) by its inverse in double: z = sqrt 2 erfinv((2 u01 - 1) erf(1 / sqrt(2 d))),
-/// erfinv by four Newton steps, rounded to float. d >= 1.
+/// The normal distribution cut to [-1/sqrt d, 1/sqrt d] (Ferret, 2024) by its inverse in double: z = sqrt 2 erfinv((2 u01 - 1) erf(1 /
+/// sqrt(2 d))), erfinv by four Newton steps, rounded to float. d >= 1.
 struct truncated_unit {
   double d = 1.0;
   /// 1 - 2 a phi(a) / (2 Phi(a) - 1) with a = 1 / sqrt d; its series from d = 1,000 on, where the formula cancels.
@@ -80,8 +81,8 @@ struct popcount_normal {
   }
 };
 
-/// Standard normal by Box-Muller in +, -, *, fma and sqrt of float only: words 0 and 1 of a block make elements 0 and 1, words 2 and 3 the others.
-/// |error| < 6e-7, |z| <= 5.77.
+/// Standard normal by Box-Muller in +, -, *, fma and sqrt of float only: words 0 and 1 of a block make elements 0 and 1, words 2 and 3 the
+/// others. |error| < 6e-7, |z| <= 5.77.
 struct normal_bm {
   static constexpr double variance() { return 1.0; }
   static constexpr double kurtosis() { return 3.0; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -10,9 +11,9 @@ namespace fanfold::inline FANFOLD_ABI {
 
 /// N elements that move as one piece, up to the 16 bytes that a device loads or stores at a time. Memory must be aligned as the pack is.
 template <class T, int N>
-struct alignas(sizeof(T) * N <= 16 ? sizeof(T) * N : 16) pack {
-  static_assert(N > 0 && (sizeof(T) * N & (sizeof(T) * N - 1)) == 0, "a pack has a power of two of bytes");
-  T item[N];
+struct alignas(sizeof(T) * static_cast<std::size_t>(N) <= 16 ? sizeof(T) * static_cast<std::size_t>(N) : 16) pack {
+  static_assert(N > 0 && (N & (N - 1)) == 0 && (sizeof(T) & (sizeof(T) - 1)) == 0, "a pack has a power of two of bytes");
+  T item[std::size_t{N}];
 
   FANFOLD_HD constexpr T& operator[](int i) { return item[i]; }
   FANFOLD_HD constexpr T const& operator[](int i) const { return item[i]; }
@@ -22,11 +23,12 @@ struct alignas(sizeof(T) * N <= 16 ? sizeof(T) * N : 16) pack {
 template <class T>
 inline constexpr int pack_size = sizeof(T) < 16 ? 16 / static_cast<int>(sizeof(T)) : 1;
 
-/// N accumulators in registers: plain loops with constant bounds, which g++ and clang turn into vector code of whatever width the target has.
+/// N accumulators in registers: plain loops with constant bounds, which g++ and clang turn into vector code of whatever width the target
+/// has.
 template <class T, int N>
-struct alignas(sizeof(T) * N % 64 == 0 ? 64 : alignof(T)) lanes {
+struct alignas(sizeof(T) * static_cast<std::size_t>(N) % 64 == 0 ? 64 : alignof(T)) lanes {
   static_assert(N > 0);
-  T item[N];
+  T item[std::size_t{N}];
 
   FANFOLD_HD constexpr T& operator[](int i) { return item[i]; }
   FANFOLD_HD constexpr T const& operator[](int i) const { return item[i]; }
@@ -61,14 +63,14 @@ struct alignas(sizeof(T) * N % 64 == 0 ? 64 : alignof(T)) lanes {
     for (int i = 0; i < N; ++i) r.item[i] = a.item[i] * b.item[i];
     return r;
   }
-  FANFOLD_HD friend constexpr lanes min(lanes const& a, lanes const& b) {
+  FANFOLD_HD friend constexpr lanes (min)(lanes const& a, lanes const& b) {
     lanes r;
-    for (int i = 0; i < N; ++i) r.item[i] = math::min(a.item[i], b.item[i]);
+    for (int i = 0; i < N; ++i) r.item[i] = (math::min)(a.item[i], b.item[i]);
     return r;
   }
-  FANFOLD_HD friend constexpr lanes max(lanes const& a, lanes const& b) {
+  FANFOLD_HD friend constexpr lanes (max)(lanes const& a, lanes const& b) {
     lanes r;
-    for (int i = 0; i < N; ++i) r.item[i] = math::max(a.item[i], b.item[i]);
+    for (int i = 0; i < N; ++i) r.item[i] = (math::max)(a.item[i], b.item[i]);
     return r;
   }
 };

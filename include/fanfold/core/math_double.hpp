@@ -6,8 +6,8 @@
 #include "fanfold/core/config.hpp"
 
 /// \file
-/// Elementary functions of double: as math_float.hpp, and sin, cos, acos for the few coefficients that need them. Errors are the largest seen
-/// in 4 million random arguments a function, in units in the last place.
+/// Elementary functions of double: as math_float.hpp, and sin, cos, acos for the few coefficients that need them. Errors are the largest
+/// seen in 4 million random arguments a function, in units in the last place.
 
 namespace fanfold::inline FANFOLD_ABI::math {
 

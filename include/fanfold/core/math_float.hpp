@@ -6,8 +6,8 @@
 #include "fanfold/core/config.hpp"
 
 /// \file
-/// Elementary functions of float with the same bits on every compiler and device that keeps products unfused: own polynomials, branch-free, so that
-/// plain loops over arrays vectorise. Errors are the largest over all finite floats, in units in the last place.
+/// Elementary functions of float with the same bits on every compiler and device that keeps products unfused: own polynomials, branch-free,
+/// so that plain loops over arrays vectorise. Errors are the largest over all finite floats, in units in the last place.
 
 namespace fanfold::inline FANFOLD_ABI::math {
 
@@ -36,7 +36,8 @@ FANFOLD_HD FANFOLD_INLINE float fma(float a, float b, float c) {
   double const s = p + w;
   double const back = s - p;
   double const lost = (p - (s - back)) + (w - back);
-  // An even s that is finite and not exact moves one step towards the exact sum. Shifts and masks only: 64-bit comparisons would keep loops scalar.
+  // An even s that is finite and not exact moves one step towards the exact sum. Shifts and masks only: 64-bit comparisons would keep loops
+  // scalar.
   std::uint64_t const u = bits_of(s);
   std::uint64_t const magnitude = bits_of(lost) << 1;
   std::uint64_t const inexact = (magnitude | (0u - magnitude)) >> 63;
@@ -126,7 +127,8 @@ FANFOLD_HD FANFOLD_INLINE float exp(float x) {
   return select(abs(x) > 150.0f, limit, y);
 }
 
-/// e^x for x <= 0: the bits of `exp` down to -87, exactly 0 below; NaN stays NaN. The faster form for softmax and its kin (also right up to 88).
+/// e^x for x <= 0: the bits of `exp` down to -87, exactly 0 below; NaN stays NaN. The faster form for softmax and its kin (also right up to
+/// 88).
 FANFOLD_HD FANFOLD_INLINE float exp_nonpositive(float x) {
   auto const [value, low, shifted] = detail::split_exp(select(x < -87.0f, -87.0f, x));
   float const scale = from_bits((bits_of(shifted) - bits_of(detail::round_f) + 127u) << 23);

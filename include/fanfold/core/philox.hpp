@@ -1,18 +1,20 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "fanfold/core/config.hpp"
 
 /// \file
-/// Counter-based generators: a keyed bijection of counters, no state (Salmon, Moraes, Dror, Shaw, Parallel random numbers: as easy as 1, 2, 3, 2011).
+/// Counter-based generators: a keyed bijection of counters, no state (Salmon, Moraes, Dror, Shaw, Parallel random numbers: as easy as 1, 2,
+/// 3, 2011).
 
 namespace fanfold::inline FANFOLD_ABI {
 
 /// N words of 32 bits: a counter, a key or what comes out.
 template <int N>
 struct random_words {
-  std::uint32_t word[N];
+  std::uint32_t word[std::size_t{N}];
 
   FANFOLD_HD constexpr std::uint32_t& operator[](int i) { return word[i]; }
   FANFOLD_HD constexpr std::uint32_t operator[](int i) const { return word[i]; }

@@ -2,45 +2,43 @@
 
 #include <cstdint>
 
-#include "fanfold/core/bits.hpp"
-#include "fanfold/core/check.hpp"
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/philox.hpp"
-#include "fanfold/core/view.hpp"
 
 /// \file
-/// Random words with an address: a value is a function of (seed, stream, tag, element) alone, never of threads, launch geometry, vector width or how
-/// much is drawn. Not for cryptography.
+/// Random words with an address: a value is a function of (seed, stream, tag, element) alone, never of threads, launch geometry, vector
+/// width or how much is drawn. Not for cryptography.
 
 namespace fanfold::inline FANFOLD_ABI {
 
-/// The one table of streams: who draws what. Rows that end in _base take an index added in the low 16 bits. Tag 0 unless the row says otherwise.
+/// The one table of streams: who draws what. Rows that end in _base take an index added in the low 16 bits. Tag 0 unless the row says
+/// otherwise.
 namespace streams {
 enum : std::uint32_t {
-  directions = 0x00000000,            // entries of seeded directions under a derived key
-  router_noise = 0x524E0000,          // element (row, expert)
-  router_jitter = 0x524A0000,         // element (row, column)
-  router_sample = 0x52530000,         // element row
-  depth_noise = 0x444E0000,           // element (row, step)
-  planner_base = 0x504C0000,          // + planner; tag step or trial
-  initialisation_base = 0x494E0000,   // + parameter tensor
-  sketch_base = 0x534B0000,           // + row of the sketch
-  erdos_renyi = 0x45520000,           // element edge
-  watts_strogatz = 0x57530000,        // sequential
-  barabasi_albert = 0x42410000,       // sequential
-  random_regular = 0x52520000,        // sequential
-  rotation = 0x44520000,              // tag epoch
-  pairwise_gossip = 0x50470000,       // sequential
-  merge_mask_base = 0x4D4D0000,       // + model; tag hash of the tensor name, element flat index
-  matching_order_base = 0x574D0000,   // + restart; tag sweep
-  matching_start_base = 0x57490000,   // + restart; tag group
-  match_many_order = 0x4D410000,      // tag sweep
-  dirichlet_point = 0x44490000,       // tag point
-  balance_search = 0x50430000,        // tag trial
-  search_noise_base = 0x53480000,     // + iteration; tag candidate
-  bootstrap_base = 0x42530000,        // + member
-  augmentation = 0x52410000,          // tag sample
-  metropolis_hastings = 0x4D480000,   // tag step
+  directions = 0x00000000,           // entries of seeded directions under a derived key
+  router_noise = 0x524E0000,         // element (row, expert)
+  router_jitter = 0x524A0000,        // element (row, column)
+  router_sample = 0x52530000,        // element row
+  depth_noise = 0x444E0000,          // element (row, step)
+  planner_base = 0x504C0000,         // + planner; tag step or trial
+  initialisation_base = 0x494E0000,  // + parameter tensor
+  sketch_base = 0x534B0000,          // + row of the sketch
+  erdos_renyi = 0x45520000,          // element edge
+  watts_strogatz = 0x57530000,       // sequential
+  barabasi_albert = 0x42410000,      // sequential
+  random_regular = 0x52520000,       // sequential
+  rotation = 0x44520000,             // tag epoch
+  pairwise_gossip = 0x50470000,      // sequential
+  merge_mask_base = 0x4D4D0000,      // + model; tag hash of the tensor name, element flat index
+  matching_order_base = 0x574D0000,  // + restart; tag sweep
+  matching_start_base = 0x57490000,  // + restart; tag group
+  match_many_order = 0x4D410000,     // tag sweep
+  dirichlet_point = 0x44490000,      // tag point
+  balance_search = 0x50430000,       // tag trial
+  search_noise_base = 0x53480000,    // + iteration; tag candidate
+  bootstrap_base = 0x42530000,       // + member
+  augmentation = 0x52410000,         // tag sample
+  metropolis_hastings = 0x4D480000,  // tag step
 };
 }  // namespace streams
 
@@ -48,11 +46,11 @@ enum : std::uint32_t {
 namespace tags {
 enum : std::uint32_t {
   none = 0,
-  poisson_edges = 0x504F4953,   // stream edge
-  poisson_nodes = 0x504F4E44,   // stream node
-  matchings = 0x4D415443,       // stream matching, element round
-  derive_key = 0xFFFFFFFF,      // reserved
-  rank_hash = 0xFFFFFFFE,       // reserved
+  poisson_edges = 0x504F4953,  // stream edge
+  poisson_nodes = 0x504F4E44,  // stream node
+  matchings = 0x4D415443,      // stream matching, element round
+  derive_key = 0xFFFFFFFF,     // reserved
+  rank_hash = 0xFFFFFFFE,      // reserved
 };
 }  // namespace tags
 
@@ -67,7 +65,9 @@ FANFOLD_HD constexpr random_words<4> random_block(std::uint64_t seed, std::uint3
 FANFOLD_HD constexpr float u01(std::uint32_t word) { return (static_cast<float>(word >> 9) + 0.5f) * 0x1p-23f; }
 
 /// floor(word * n / 2^32): an index below n with a bias below n / 2^32.
-FANFOLD_HD constexpr std::uint32_t scale_word(std::uint32_t word, std::uint32_t n) { return detail::high_word(detail::wide_product(word, n)); }
+FANFOLD_HD constexpr std::uint32_t scale_word(std::uint32_t word, std::uint32_t n) {
+  return detail::high_word(detail::wide_product(word, n));
+}
 
 /// Whether a draw of probability p succeeds: word < floor(p 2^32 + 1/2) in 64 bits, so that p = 1 always does and p = 0 never.
 FANFOLD_HD constexpr bool bernoulli(std::uint32_t word, double p) { return word < static_cast<std::uint64_t>(p * 0x1p32 + 0.5); }
@@ -90,8 +90,9 @@ struct random_stream {
   /// Standard normal, see normal_bm in core/distributions.hpp, which has to be included.
   FANFOLD_HD float normal(std::uint64_t i) const;
 
-  /// Unbiased index below n >= 1 (Lemire, Fast random integer generation in an interval, 2019). Attempt 0 is the word of element i < 2^48; attempt
-  /// a >= 1 is word a & 3 of block 2^63 + (a >> 2) 2^48 + i, which belongs to no element. The first word whose product with n has low half
+  /// Unbiased index below n >= 1 (Lemire, Fast random integer generation in an interval, 2019). Attempt 0 is the word of element i < 2^48;
+  /// attempt a >= 1 is word a & 3 of block 2^63 + (a >> 2) 2^48 + i, which belongs to no element. The first word whose product with n has
+  /// low half
   /// >= 2^32 mod n counts.
   FANFOLD_HD constexpr std::uint32_t below(std::uint32_t n, std::uint64_t i) const {
     std::uint64_t m = detail::wide_product(word(i), n);
@@ -117,16 +118,27 @@ struct random_sequence {
     while (detail::low_word(m) < limit) m = detail::wide_product(word(), n);
     return detail::high_word(m);
   }
+  /// The same for any n >= 1; above 2^32 - 1 from two words (the low one first), redrawn while below 2^64 mod n, modulo n.
+  FANFOLD_HD constexpr std::uint64_t below64(std::uint64_t n) {
+    if (n <= 0xffffffffu) return below(static_cast<std::uint32_t>(n));
+    std::uint64_t const limit = (std::uint64_t{0} - n) % n;
+    for (;;) {
+      std::uint64_t const low = word();
+      std::uint64_t const x = static_cast<std::uint64_t>(word()) << 32 | low;
+      if (x >= limit) return x % n;
+    }
+  }
 };
 
-/// A seed of a node of a tree of random choices: words 0 and 1 of the block (iteration; machine, sample) under `seed`. Use a seed that nothing else
-/// draws from, such as own_seed(seed, tags::derive_key).
+/// A seed of a node of a tree of random choices: words 0 and 1 of the block (iteration; machine, sample) under `seed`. Use a seed that
+/// nothing else draws from, such as own_seed(seed, tags::derive_key).
 FANFOLD_HD constexpr std::uint64_t derive_key(std::uint64_t seed, std::uint64_t iteration, std::uint32_t machine, std::uint32_t sample) {
   random_words<4> const b = random_block(seed, machine, sample, iteration);
   return static_cast<std::uint64_t>(b[1]) << 32 | b[0];
 }
 
-/// Hash of an id in round k, for orders and samples that everyone derives alike. The seed must be its own, such as own_seed(seed, tags::rank_hash).
+/// Hash of an id in round k, for orders and samples that everyone derives alike. The seed must be its own, such as own_seed(seed,
+/// tags::rank_hash).
 FANFOLD_HD constexpr std::uint64_t rank_hash(std::uint64_t seed, std::uint64_t id, std::uint32_t k = 0) {
   random_words<4> const b = random_block(seed, k, 0, id);
   return static_cast<std::uint64_t>(b[1]) << 32 | b[0];
@@ -138,20 +150,21 @@ FANFOLD_HD constexpr std::uint64_t own_seed(std::uint64_t seed, std::uint32_t re
   return static_cast<std::uint64_t>(b[1]) << 32 | b[0];
 }
 
-/// Fisher-Yates on sequential draws: i from n - 1 down to 1, j = below(i + 1), swap items i and j. Throws above 2^32 - 1 items.
-template <viewable X>
-void shuffle(random_sequence& draws, X&& x) {
-  auto const items = as_view(x);
-  check_argument(items.size() <= 0xffffffff, "shuffle", "size", items.size(), "below 2^32");
-  for (std::int64_t i = items.size() - 1; i > 0; --i) {
-    auto const j = static_cast<std::int64_t>(draws.below(static_cast<std::uint32_t>(i) + 1u));
-    auto const item = items[i];
-    items[i] = items[j];
+/// Fisher-Yates on sequential draws: i from n - 1 down to 1, j = below64(i + 1), swap items i and j. `x` has data() and size().
+template <class X>
+  requires requires(X& x) { x.data()[x.size()]; }
+constexpr void shuffle(random_sequence& draws, X&& x) {
+  auto* const items = x.data();
+  for (auto n = static_cast<std::uint64_t>(x.size()); n > 1; --n) {
+    std::uint64_t const j = draws.below64(n);
+    auto const item = items[n - 1];
+    items[n - 1] = items[j];
     items[j] = item;
   }
 }
-template <viewable X>
-void shuffle(random_stream source, X&& x) {
+template <class X>
+  requires requires(X& x) { x.data()[x.size()]; }
+constexpr void shuffle(random_stream source, X&& x) {
   random_sequence draws{source};
   shuffle(draws, x);
 }

@@ -8,7 +8,8 @@
 #include "fanfold/core/view.hpp"
 
 /// \file
-/// Runs of random elements on the host, a tile of blocks at a time in vector registers: out[j] has the bits of element first + j drawn alone.
+/// Runs of random elements on the host, a tile of blocks at a time in vector registers: out[j] has the bits of element first + j drawn
+/// alone.
 
 namespace fanfold::inline FANFOLD_ABI {
 
@@ -23,7 +24,8 @@ struct random_tile {
 };
 
 template <int Rounds>
-FANFOLD_INLINE void philox_rounds(std::uint32_t& c0, std::uint32_t& c1, std::uint32_t& c2, std::uint32_t& c3, std::uint32_t k0, std::uint32_t k1) {
+FANFOLD_INLINE void philox_rounds(std::uint32_t& c0, std::uint32_t& c1, std::uint32_t& c2, std::uint32_t& c3, std::uint32_t k0,
+                                  std::uint32_t k1) {
   std::uint64_t const p0 = wide_product(0xD2511F53u, c0);
   std::uint64_t const p1 = wide_product(0xCD9E8D57u, c2);
   c0 = high_word(p1) ^ c1 ^ k0;
@@ -33,7 +35,8 @@ FANFOLD_INLINE void philox_rounds(std::uint32_t& c0, std::uint32_t& c1, std::uin
   if constexpr (Rounds > 1) philox_rounds<Rounds - 1>(c0, c1, c2, c3, k0 + 0x9E3779B9u, k1 + 0xBB67AE85u);
 }
 
-/// Blocks first .. first + tile_blocks - 1. g++ vectorises a loop over blocks inside each round, clang a loop over blocks around all rounds.
+/// Blocks first .. first + tile_blocks - 1. g++ vectorises a loop over blocks inside each round, clang a loop over blocks around all
+/// rounds.
 FANFOLD_NOINLINE inline void draw_tile(random_stream const& s, std::uint64_t first, random_tile& tile) {
   random_words<2> const key = seed_key(s.seed);
   std::uint32_t c0[tile_blocks], c1[tile_blocks], c2[tile_blocks], c3[tile_blocks];
@@ -68,7 +71,7 @@ void fill_by_tiles(random_stream const& s, std::uint64_t first, view<T> out, Mak
   constexpr std::uint64_t step = Elements;
   constexpr std::uint64_t elements_a_block = Elements / tile_blocks;
   random_tile tile;
-  alignas(64) T values[Elements];
+  alignas(64) T values[std::size_t{Elements}];
   std::int64_t done = 0;
   while (done < out.size()) {
     std::uint64_t const at = first + static_cast<std::uint64_t>(done);
@@ -113,9 +116,8 @@ FANFOLD_NOINLINE inline void normal_tile(random_tile const& tile, float* FANFOLD
 
 /// out[j] = word of element first + j.
 FANFOLD_NOINLINE inline void fill_words(random_stream const& s, std::uint64_t first, view<std::uint32_t> out) {
-  detail::fill_by_tiles<detail::tile_words>(s, first, out, [](detail::random_tile const& t, std::uint32_t* to) {
-    detail::each_word(t, to, [](std::uint32_t w) { return w; });
-  });
+  detail::fill_by_tiles<detail::tile_words>(
+      s, first, out, [](detail::random_tile const& t, std::uint32_t* to) { detail::each_word(t, to, [](std::uint32_t w) { return w; }); });
 }
 
 /// out[j] = u01 of element first + j.
