@@ -62,6 +62,7 @@ class pair_tree {
   /// The root over everything pushed; at least one state must have been.
   template <monoid M>
   State root(M const& m) const {
+    if (count_ == 0 || count_ >> (Levels - 1) > 1) __builtin_unreachable();  // else g++ sees reads of levels never set
     int level = 0;
     std::uint64_t n = count_;
     for (; !(n & 1); n >>= 1) ++level;
