@@ -20,11 +20,13 @@
 
 namespace fanfold::inline FANFOLD_ABI::cuda {
 
-namespace detail {
+// Hidden, so that two libraries built for different architectures never share a kernel; on the namespace, because bodies of internal
+// linkage make kernels of internal linkage, which take no such attribute.
+namespace detail __attribute__((visibility("hidden"))) {
 
 // Naming two blocks a multiprocessor keeps the assembler from spilling for an occupancy that nobody asked for.
 template <bool Dynamic, class Body, class... Args>
-FANFOLD_KERNEL void __launch_bounds__(max_threads_of<Body>(), max_threads_of<Body>() <= 512 ? 2 : 1)
+__global__ void __launch_bounds__(max_threads_of<Body>(), max_threads_of<Body>() <= 512 ? 2 : 1)
     run_body(Body body, unsigned dynamic_bytes, Args... args) {
   extern __shared__ __align__(16) unsigned char fanfold_dynamic_shared[];
   __shared__ typename fanfold::detail::shared_of<Body>::type shared;

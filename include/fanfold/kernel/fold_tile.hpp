@@ -22,7 +22,7 @@ struct lane_pair {
 template <int Rows, class A, class T>
 FANFOLD_HD void absorb_rows(A const& a, lane_pair<A>& lanes, T const* x, std::int64_t stride) {
   using input = typename A::input;
-  pack<T, 2> row[Rows];
+  pack<T, 2> row[std::size_t{Rows}];
   for (int r = 0; r < Rows; ++r) row[r] = load_pack<2>(x + r * stride);  // all in flight before the first is used
   for (int r = 0; r < Rows; ++r) {
     absorb_item(a, lanes.even, load_item<input>(row[r].item[0]));
@@ -40,6 +40,9 @@ FANFOLD_HD void load_aligned_tile(A const& a, lane_pair<A>& lanes, T const* x, u
   lanes.even = a.lift(load_item<input>(first.item[0]));
   lanes.odd = a.lift(load_item<input>(first.item[1]));
   std::int64_t r = 1;
+#if FANFOLD_ON_DEVICE
+#pragma unroll 1  // eight rows in flight are enough; more would only cost registers
+#endif
   for (; r + 8 <= rows; r += 8) absorb_rows<8>(a, lanes, mine + r * tile_lanes, tile_lanes);
   absorb_rows<static_cast<int>((rows - 1) % 8)>(a, lanes, mine + r * tile_lanes, tile_lanes);
 }

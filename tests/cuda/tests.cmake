@@ -1,0 +1,32 @@
+# Run-time tests of the CUDA backend: they build anywhere and are skipped (exit 77) without a device. Every .cuh compiles on its own, twice.
+if(fanfold_has_cuda)
+  find_package(CUDAToolkit REQUIRED)
+
+  # PTX of the oldest architecture, finished by the driver: one compilation a file. tests/codegen looks at real code for all of them.
+  set(fanfold_cuda_test_architectures 75-virtual)
+
+  file(GLOB cuda_test_files CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.cu)
+  add_executable(test_cuda ${cuda_test_files} ${CMAKE_CURRENT_LIST_DIR}/main.cpp)
+  target_link_libraries(test_cuda PRIVATE fanfold_dev CUDA::cudart_static)
+  target_include_directories(test_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} SYSTEM PRIVATE ${doctest_include})
+  set_target_properties(test_cuda PROPERTIES CUDA_ARCHITECTURES ${fanfold_cuda_test_architectures})
+  add_dependencies(cuda_tests test_cuda)
+  foreach(file IN LISTS cuda_test_files)
+    get_filename_component(name ${file} NAME_WE)
+    add_test(NAME cuda.${name} COMMAND test_cuda --source-file=*/tests/cuda/${name}.cu)
+    set_tests_properties(cuda.${name} PROPERTIES LABELS cuda SKIP_RETURN_CODE 77 TIMEOUT 300 FAIL_REGULAR_EXPRESSION "test cases: +0 ")
+  endforeach()
+
+  file(GLOB_RECURSE cuda_header_files RELATIVE ${PROJECT_SOURCE_DIR}/include CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/*.cuh)
+  list(FILTER cuda_header_files EXCLUDE REGEX "/adapt/")
+  set(cuda_header_sources)
+  foreach(header IN LISTS cuda_header_files)
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/cuda_headers/${header}.cu)
+    file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n#include \"${header}\"\n" @ONLY)
+    list(APPEND cuda_header_sources ${source})
+  endforeach()
+  add_library(test_cuda_headers OBJECT ${cuda_header_sources})
+  target_link_libraries(test_cuda_headers PRIVATE fanfold_dev)
+  set_target_properties(test_cuda_headers PROPERTIES CUDA_ARCHITECTURES ${fanfold_cuda_test_architectures})
+  add_dependencies(cuda_tests test_cuda_headers)
+endif()
