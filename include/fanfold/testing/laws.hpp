@@ -228,8 +228,12 @@ class law_checker {
     }
     if constexpr (has_law(M::laws, law::commutative))
       for (int i = 0; i < o_.shapes; ++i) {
-        for (std::size_t k = states.size(); k > 1; --k)
-          std::swap(states[k - 1], states[static_cast<std::size_t>(words.below(static_cast<std::int64_t>(k)))]);
+        for (std::size_t k = states.size(); k > 1; --k) {
+          auto const j = static_cast<std::size_t>(words.below(static_cast<std::int64_t>(k)));
+          state const last = states[k - 1];  // not std::swap: states may be bool, whose vector has no references
+          states[k - 1] = states[j];
+          states[j] = last;
+        }
         expect("fold of a permutation", left(states, 0, states.size()), expected);
         expect("fold of a permuted partition", parts(states, words), expected);
       }
