@@ -126,8 +126,9 @@ static_assert(fanfold::block<block>);
 
 namespace detail {
 
-inline void block_run::thread_main(void* argument) {
-  auto* const self = static_cast<seat*>(argument);
+/// What each fibre of a block runs.
+inline void run_thread(void* argument) {
+  auto* const self = static_cast<block_run::seat*>(argument);
   block_run& run = *self->run;
   unsigned const thread = self->thread;
   grid_call& grid = *run.grid.load(std::memory_order_relaxed);
@@ -140,7 +141,7 @@ inline void block_run::thread_main(void* argument) {
   } catch (...) {
     grid.fail(std::current_exception());
   }
-  run.set(thread, stage::ended);
+  run.end(thread);
   release_token(&grid.end_token);
 }
 

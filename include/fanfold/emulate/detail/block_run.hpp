@@ -59,13 +59,20 @@ class block_run {
     while (seats_.size() < count) seats_.push_back(std::make_unique<seat>(*this, static_cast<unsigned>(seats_.size())));
   }
 
-  /// Runs all threads of the block to their end, or cancels them and returns with `grid->failed` set.
-  void run(bool descending) {
+  struct seat {
+    seat(block_run& r, unsigned t) : run(&r), thread(t) {}
+    block_run* run;
+    unsigned thread;
+    fibre stack;  // last: what is there when a fibre is made is known to it
+  };
+
+  /// Runs `thread_main(seat)` for all threads of the block to its end, or cancels them and returns with `grid->failed` set.
+  void run(fibre::work thread_main, bool descending) {
     unsigned const count = threads.load(std::memory_order_relaxed);
     cancel.store(false, std::memory_order_relaxed);
     for (unsigned t = 0; t < count; ++t) {
       set(t, stage::ready);
-      seats_[t]->stack.start(&thread_main, seats_[t].get());
+      seats_[t]->stack.start(thread_main, seats_[t].get());
     }
     unsigned const warps = count / 32;
     while (!all_ended(count)) {
@@ -82,6 +89,7 @@ class block_run {
   }
 
   // For the threads.
+  void end(unsigned thread) { set(thread, stage::ended); }
   shared_value<std::uint32_t>* slot(unsigned parity, unsigned thread) {
     return &slots_[(std::size_t{parity} * seats_.size() + thread) * slot_words];
   }
@@ -92,15 +100,6 @@ class block_run {
   }
 
  private:
-  struct seat {
-    seat(block_run& r, unsigned t) : run(&r), thread(t) {}
-    block_run* run;
-    unsigned thread;
-    fibre stack;  // last: what is there when a fibre is made is known to it
-  };
-
-  static inline void thread_main(void* argument);
-
   stage get(unsigned t) const { return states_[t].load(std::memory_order_relaxed); }
   void set(unsigned t, stage s) { states_[t].store(s, std::memory_order_relaxed); }
   bool grid_failed() const { return grid.load(std::memory_order_relaxed)->failed.load(std::memory_order_relaxed); }

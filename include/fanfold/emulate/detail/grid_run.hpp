@@ -79,7 +79,7 @@ inline void run_grid(grid_call& grid, grid_shape const& shape) {
     std::size_t const token_bytes = (2 + shape.threads / 16) * sizeof(std::uint64_t);
     run.tokens.store(reinterpret_cast<std::uint64_t*>(memory.take(token_bytes)), std::memory_order_relaxed);
     release_token(&grid.begin_token);
-    run.run(shape.descending);
+    run.run(&run_thread, shape.descending);
   }
   acquire_token(&grid.end_token);
   memory.forget();
