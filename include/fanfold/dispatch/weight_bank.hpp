@@ -194,8 +194,8 @@ template <class T>
 bank_sizes<weight_bank<T>> sizes_of(weight_bank<T> const& b) {
   return {b.experts, b.inner, b.outer};
 }
-template <class T, int I>
-bank_sizes<packed_bank<T, I>> sizes_of(packed_bank<T, I> const& b) {
+template <class T, int Index>
+bank_sizes<packed_bank<T, Index>> sizes_of(packed_bank<T, Index> const& b) {
   return {b.experts(), b.inner(), b.outer()};
 }
 template <class B>

@@ -40,7 +40,7 @@ FANFOLD_NOINLINE FANFOLD_FMA void multiply_tile(A const* a, A const* b, std::int
   using shape = gemm_shape<A>;
   using vector = typename shape::vector;
   constexpr int V = shape::vectors;
-  vector sum[M][std::size_t{V}];
+  vector sum[std::size_t{M}][std::size_t{V}];
   for (int m = 0; m < M; ++m)
     for (int v = 0; v < V; ++v) {
       if (resume)
