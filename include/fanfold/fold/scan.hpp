@@ -212,7 +212,7 @@ void run_scan(E const& ex, scan_loop<M> const& loop, X const& x, Y&& y, Options&
 
 /// Prefix folds `y_i = combine over j <= i of x_j` (inclusive) or j < i (exclusive; y_0 is the identity) of any monoid, also a
 /// non-commutative one; through `lift` and `lower` where `m` is an aggregator. `y` may be `x`.
-/// 	hrows argument_error for sizes that differ or partly overlapping memory; nothing is written then.
+/// \throws argument_error for sizes that differ or partly overlapping memory; nothing is written then.
 /// \par Determinism the canonical scan: runs of 32, 64 runs a tile, offsets of tiles by the same scan; the same bits on every backend.
 template <executor E, monoid M, viewable X, viewable Y, detail::call_option... Options>
 void scan(E const& ex, M const& m, X const& x, Y&& y, scan_kind kind, Options&&... options) {
