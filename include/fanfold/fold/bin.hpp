@@ -154,6 +154,10 @@ template <key_order V>
                        ("-1 (skipped) or below the number of bins, " + std::to_string(bins)).c_str());
 }
 
+[[noreturn]] FANFOLD_NOINLINE inline void throw_too_few_rows(std::int64_t size, std::int64_t rows) {
+  throw_argument_error("bin", "size of src_of", std::to_string(size), ("at least the number of rows, " + std::to_string(rows)).c_str());
+}
+
 constexpr std::int64_t bin_counter_stride(std::int64_t bins) { return (bins + 1 + 15) / 16 * 16; }
 
 }  // namespace detail
@@ -198,8 +202,7 @@ void run_loop(E const& ex, bin_loop<L, V> const& loop, bin_view const& out, work
   std::int64_t rows = 0;
   for (std::int64_t e = 0; e < bins; ++e) rows += loop.layout.rows(kept_of(e, keys_of(e)));
   check_argument(rows <= most_rows, "bin", "number of rows", rows, "at most 2^31 - 1");
-  check_argument(rows <= out.src_of.size(), "bin", "size of src_of", out.src_of.size(),
-                 ("at least the number of rows, " + std::to_string(rows)).c_str());
+  if (rows > out.src_of.size()) detail::throw_too_few_rows(out.src_of.size(), rows);
 
   std::uint32_t* const stop = frame.take<std::uint32_t>(stride).data();
   bool drops = false;

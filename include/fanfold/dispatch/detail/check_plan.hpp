@@ -17,13 +17,18 @@ inline void check_plan_shape(char const* function, plan_view const& plan) {
   check_argument(plan.row_of.size() == plan.assignments(), function, "plan.row_of.size()", plan.row_of.size(), "tokens * slots");
 }
 
+inline void check_extent(bool ok, char const* function, char const* name, char const* extent, std::int64_t value, char const* limit, std::int64_t number) {
+  if (ok) [[likely]] return;
+  fanfold::detail::throw_argument_error(function, (std::string(name) + extent).c_str(), std::to_string(value), (limit + std::to_string(number)).c_str());
+}
+
 /// A matrix over the plan's rows: long enough, and of `cols` columns.
 template <class E, class T>
 void check_rows(char const* function, char const* name, E const&, plan_view const& plan, matrix_view<T> rows, std::int64_t cols) {
   std::int64_t needed = plan.row_bound();
   if constexpr (host_executor<E>) needed = plan.rows();
-  check_argument(rows.rows() >= needed, function, (std::string(name) + ".rows()").c_str(), rows.rows(), "at least the rows of the plan");
-  check_argument(rows.cols() == cols, function, (std::string(name) + ".cols()").c_str(), rows.cols(), ("the width, " + std::to_string(cols)).c_str());
+  check_extent(rows.rows() >= needed, function, name, ".rows()", rows.rows(), "at least the rows of the plan, ", needed);
+  check_extent(rows.cols() == cols, function, name, ".cols()", rows.cols(), "the width, ", cols);
   check_argument(needed == 0 || cols == 0 || rows.data() != nullptr, function, name, "null", "not null");
 }
 
@@ -31,8 +36,8 @@ void check_rows(char const* function, char const* name, E const&, plan_view cons
 template <class T>
 void check_tokens(char const* function, char const* name, plan_view const& plan, matrix_view<T> m, std::int64_t cols, bool optional = false) {
   if (optional && m.data() == nullptr) return;
-  check_argument(m.rows() == plan.tokens, function, (std::string(name) + ".rows()").c_str(), m.rows(), "the plan's tokens");
-  check_argument(m.cols() == cols, function, (std::string(name) + ".cols()").c_str(), m.cols(), std::to_string(cols).c_str());
+  check_extent(m.rows() == plan.tokens, function, name, ".rows()", m.rows(), "the plan's tokens, ", plan.tokens);
+  check_extent(m.cols() == cols, function, name, ".cols()", m.cols(), "", cols);
   check_argument(m.empty() || m.data() != nullptr, function, name, "null", "not null");
 }
 

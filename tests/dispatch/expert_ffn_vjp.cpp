@@ -1,0 +1,108 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "fanfold/dispatch/expert_ffn_vjp.hpp"
+#include "fanfold/dispatch/plan.hpp"
+#include "support/bits.hpp"
+
+using namespace fanfold;
+using namespace fanfold::dispatch;
+
+namespace {
+
+using doubles = std::vector<double>;
+using ints = std::vector<std::int32_t>;
+
+template <class T>
+matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
+  return {v.data(), rows, cols};
+}
+
+doubles randoms(std::int64_t n, unsigned seed) {
+  std::mt19937 engine(seed);
+  doubles v(static_cast<std::size_t>(n));
+  for (auto& x : v) x = static_cast<double>(static_cast<int>(engine() % 2001) - 1000) / 700;
+  return v;
+}
+
+dispatch_plan plan_of(ints const& ids, std::int64_t slots, std::int64_t experts) {
+  std::int64_t const tokens = static_cast<std::int64_t>(ids.size()) / slots;
+  dispatch_plan plan(packed{4}, tokens, slots, experts);
+  make_plan(packed{4}, route::assignment<float const, std::int32_t const>{{ids.data(), tokens, slots}, {}}, plan.view());
+  return plan;
+}
+
+template <class Policy>
+void check_gradients(Policy const& policy) {
+  std::int64_t const experts = 3, inner = 4, wide = 5, tokens = 5, slots = 2;
+  auto plan = plan_of({0, 1, 1, -1, 0, 0, -1, -1, 1, 0}, slots, experts);  // expert 2 is empty
+  doubles x = randoms(tokens * inner, 1), w = randoms(tokens * slots, 2), gate = randoms(experts * inner * wide, 3), up = randoms(experts * inner * wide, 4),
+          down = randoms(experts * wide * inner, 5), dy = randoms(tokens * inner, 6), y(x.size());
+  auto const weights = [&](doubles& a, doubles& b, doubles& c) {
+    return ffn_weights<double>{{a.data(), experts, inner, wide}, {b.data(), experts, inner, wide}, {c.data(), experts, wide, inner}};
+  };
+  auto const loss = [&] {
+    expert_ffn(serial, policy, plan.view(), weights(gate, up, down), matrix(x, tokens, inner), matrix(w, tokens, slots), matrix(y, tokens, inner));
+    double s = 0;
+    for (std::size_t i = 0; i < y.size(); ++i) s += y[i] * dy[i];
+    return s;
+  };
+  doubles dx(x.size(), 9.0), dw(w.size(), 9.0), dgate(gate.size(), 0.0), dup(up.size(), 9.0), ddown(down.size(), 9.0);
+  expert_ffn_vjp(serial, policy, plan.view(), weights(gate, up, down), matrix(x, tokens, inner), matrix(w, tokens, slots), matrix(dy, tokens, inner),
+                 matrix(dx, tokens, inner), matrix(dw, tokens, slots), weights(dgate, dup, ddown));
+  auto const check = [&](doubles& v, doubles const& gradient) {
+    double worst = 0;
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      double const at = v[i], h = 1e-6;
+      v[i] = at + h;
+      double const above = loss();
+      v[i] = at - h;
+      double const below = loss();
+      v[i] = at;
+      double const expected = (above - below) / (2 * h);
+      worst = std::fmax(worst, std::abs(gradient[i] - expected) / std::fmax(1.0, std::abs(expected)));
+    }
+    CHECK(worst < 1e-6);
+  };
+  check(x, dx), check(w, dw), check(gate, dgate), check(up, dup), check(down, ddown);
+}
+
+}  // namespace
+
+TEST_CASE("expert_ffn_vjp: worked example, silu and clamped") {
+  auto plan = plan_of({0, 1}, 2, 2);
+  doubles gate{1, -1}, up{.5, 1}, down{1, 2}, x{2}, w{.75, .25}, dy{1}, dx(1), dw(2), dgate(2), dup(2), ddown(2);
+  ffn_weights<double> const weights{{gate.data(), 2, 1, 1}, {up.data(), 2, 1, 1}, {down.data(), 2, 1, 1}},
+      gradients{{dgate.data(), 2, 1, 1}, {dup.data(), 2, 1, 1}, {ddown.data(), 2, 1, 1}};
+  auto const run = [&](auto const& policy) {
+    expert_ffn_vjp(serial, policy, plan.view(), weights, matrix(x, 1, 1), matrix(w, 1, 2), matrix(dy, 1, 1), matrix(dx, 1, 1), matrix(dw, 1, 2), gradients);
+  };
+  run(ffn_policy{});
+  CHECK(dx[0] == doctest::Approx(1.450267322).epsilon(1e-9));
+  CHECK(dw[0] == doctest::Approx(1.76159416).epsilon(1e-8));
+  CHECK(dw[1] == doctest::Approx(-.95362338).epsilon(1e-8));
+  CHECK(dgate[0] == doctest::Approx(1.63617637).epsilon(1e-8));
+  CHECK(dgate[1] == doctest::Approx(-.1815685).epsilon(1e-6));
+  CHECK(dup[0] == doctest::Approx(2.64239123).epsilon(1e-8));
+  CHECK(dup[1] == doctest::Approx(-.23840584).epsilon(1e-7));
+  CHECK(ddown[0] == doctest::Approx(1.32119562).epsilon(1e-8));
+  CHECK(ddown[1] == doctest::Approx(-.11920292).epsilon(1e-7));
+  run(ffn_policy{clamped_swiglu{}});
+  CHECK(dw[0] == doctest::Approx(3.87131725).epsilon(1e-8));
+  CHECK(dw[1] == doctest::Approx(-.38604826).epsilon(1e-7));
+  CHECK(dx[0] == doctest::Approx(2.415147358).epsilon(1e-9));
+}
+
+TEST_CASE("expert_ffn_vjp: central differences") {
+  check_gradients(ffn_policy{});
+  check_gradients(ffn_policy{glu<gelu>{}, fused_by_expert{}});
+  check_gradients(ffn_policy{glu<gelu_tanh>{}});
+  check_gradients(ffn_policy{clamped_swiglu{.limit = 1.1}});
+  check_gradients(ffn_policy{plain<silu>{}});
+  check_gradients(ffn_policy{plain<relu>{}, weighted_sum<by_expert>{}});
+  check_gradients(ffn_policy{glu<identity>{}, weighted_sum{}, true});
+}
