@@ -146,6 +146,8 @@ TEST_CASE("storage types and unaligned views give the host's bits") {
       fanfold::view<fanfold::bfloat16 const> const narrow_part(narrow.data() + skip, 4900);
       fanfold::fold(ex, float_sum{}, narrow_part, out);
       CHECK(same_bits(out[0], fanfold::fold(float_sum{}, narrow_part)));
+      fanfold::fold(ex, support::ordered_float_sum{}, narrow_part, out);
+      CHECK(same_bits(out[0], fanfold::fold(support::ordered_float_sum{}, narrow_part)));
     }
   });
 }

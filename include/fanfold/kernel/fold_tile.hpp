@@ -100,19 +100,35 @@ FANFOLD_HD typename A::state warp_fold_interleaved(B& b, A const& a, T const* x,
   return halve_lanes(b, a, lanes, n);
 }
 
+/// A run of the ordered tree, `n` items (at least one) from left to right; a complete and aligned one by packs of V.
+template <int V, class A, class T>
+FANFOLD_HD typename A::state fold_run(A const& a, T const* x, std::int64_t n) {
+  using input = typename A::input;
+  if (V > 1 && n == run_items && is_pack_aligned<V>(x)) {
+    pack<T, V> items = load_pack<V>(x);
+    typename A::state s = a.lift(load_item<input>(items.item[0]));
+    for (int i = 1; i < V; ++i) absorb_item(a, s, load_item<input>(items.item[i]));
+    for (std::int64_t p = V; p < run_items; p += V) {
+      items = load_pack<V>(x + p);
+      for (int i = 0; i < V; ++i) absorb_item(a, s, load_item<input>(items.item[i]));
+    }
+    return s;
+  }
+  typename A::state s = a.lift(load_item<input>(x[0]));
+  for (std::int64_t i = 1; i < n; ++i) absorb_item(a, s, load_item<input>(x[i]));
+  return s;
+}
+
 /// The ordered tree: a thread folds runs of 32 items, the warp their adjacent-pair tree; both halves of the tile in turn.
 template <block B, class A, class T>
 FANFOLD_HD typename A::state warp_fold_ordered(B& b, A const& a, T const* x, std::int64_t n) {
-  using input = typename A::input;
   using state = typename A::state;
   constexpr std::int64_t half = 32 * run_items;
   state result = a.identity();
   for (std::int64_t begin = 0; begin < n; begin += half) {
     std::int64_t const first = begin + static_cast<std::int64_t>(lane_of(b)) * run_items;
-    std::int64_t const end = first + run_items < n ? first + run_items : n;
     state s = a.identity();
-    if (first < n) s = a.lift(load_item<input>(x[first]));
-    for (std::int64_t i = first + 1; i < end; ++i) absorb_item(a, s, load_item<input>(x[i]));
+    if (first < n) s = fold_run<widest_pack<T>>(a, x + first, n - first < run_items ? n - first : run_items);
     s = warp_fold_pairs(b, a, s, divide_up(n - begin, run_items));
     result = begin == 0 ? s : a.combine(result, s);
   }
