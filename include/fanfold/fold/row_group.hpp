@@ -12,7 +12,7 @@ namespace fanfold::inline FANFOLD_ABI {
 
 namespace detail {
 
-/// The adjacent-pair tree in registers: a fixed number of levels, so that an optimiser sees no run-time index. Enough for 2^16 states.
+/// The adjacent-pair tree in registers: a fixed number of levels, so that an optimiser sees no run-time index. Enough for 2^8 - 1 states.
 template <class State>
 class register_pair_tree {
  public:
@@ -43,8 +43,8 @@ class register_pair_tree {
   }
 
  private:
-  static constexpr int levels = 16;
-  State level_[levels];
+  static constexpr int levels = 8;
+  State level_[levels]{};
   unsigned count_ = 0;
 };
 

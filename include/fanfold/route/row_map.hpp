@@ -11,33 +11,11 @@
 #include "fanfold/fold/row_group.hpp"
 #include "fanfold/route/assignment.hpp"
 #include "fanfold/route/detail/softmax_lanes.hpp"
+#include "fanfold/route/row_loop.hpp"
 #include "fanfold/route/routing_stats.hpp"
 #include "fanfold/route/token_choice.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::route {
-
-/// Rows that take part: nonzero = real, 0 = padding. Empty: all of them. A padding row gets ids -1 and weights 0 and counts nowhere.
-struct row_mask {
-  view<std::uint8_t const> real{};
-
-  FANFOLD_HD bool keeps(std::int64_t row) const { return real.data() == nullptr || real.data()[row] != 0; }
-};
-
-/// E5: one pass over rows of scores, forward. `run_loop` writes the assignment and, where `stats` has arrays, the statistics.
-template <row_router Router>
-struct row_map_loop {
-  Router router;
-  row_mask mask{};
-  routing_stats_view stats{};
-};
-
-/// E5, backward: gradients of logits from gradients of weights and of statistics, for recorded ids.
-template <row_router Router>
-struct row_map_vjp_loop {
-  Router router;
-  row_mask mask{};
-  routing_stats_gradient stats{};
-};
 
 namespace detail {
 
@@ -75,31 +53,6 @@ inline void add_adjacent_pairs(double* arrays, std::int64_t count, std::int64_t 
       for (std::int64_t j = 0; j < size; ++j) arrays[i * size + j] += arrays[(i + step) * size + j];
 }
 
-template <row_group G, class L, class R>
-FANFOLD_HD void load_logits(G const& g, L const* source, R* logit, std::int64_t n) {
-  for (std::int64_t e = g.rank(); e < n; e += g.size()) {
-    R const l = to_arithmetic(source[e]);
-    logit[e] = (math::isnan(l) ? -math::infinity<R>() : l) + R(0);  // -0 becomes +0
-  }
-  g.sync();
-}
-
-template <row_group G, class R, class I, class W>
-FANFOLD_HD void store_row(G const& g, row_arrays<R> const& a, I* id, W* weight) {
-  for (std::int64_t j = g.rank(); j < a.slots; j += g.size()) {
-    id[j] = static_cast<I>(a.id[j]);
-    weight[j] = from_arithmetic<W>(static_cast<arithmetic_t<W>>(a.weight[j]));
-  }
-}
-
-template <row_group G, class I, class W>
-FANFOLD_HD void store_empty_row(G const& g, std::int64_t slots, I* id, W* weight) {
-  for (std::int64_t j = g.rank(); j < slots; j += g.size()) {
-    id[j] = I(-1);
-    weight[j] = from_arithmetic<W>(0);
-  }
-}
-
 /// Adds a row to integer statistics and to the real statistics of its run.
 template <class R>
 void count_row(row_arrays<R> const& a, row_summary<R> const& s, std::int64_t* integers, double* reals) {
@@ -125,8 +78,8 @@ void count_row(row_arrays<R> const& a, row_summary<R> const& s, std::int64_t* in
 }
 
 /// The rows of a task, several at a time, one a vector lane; `a` is the place where a finished row is laid out for storing and counting.
-template <class Router, class L, class W, class I, class Add>
-void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, I> out, std::int64_t first,
+template <class Router, class L, class W, class Id, class Add>
+void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, Id> out, std::int64_t first,
                          std::int64_t last, row_arrays<float>& a, void* scratch, bool statistics, Add const& add) {
   host_lane const g;
   std::int64_t const n = logits.cols();
@@ -166,8 +119,8 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
 }
 
 /// Rows [first, last) of a task; with statistics, `integers` and `reals` get the task's.
-template <class Router, class L, class W, class I, class R>
-FANFOLD_NOINLINE void route_rows(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, I> out, std::int64_t first,
+template <class Router, class L, class W, class Id, class R>
+FANFOLD_NOINLINE void route_rows(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, Id> out, std::int64_t first,
                                  std::int64_t last, row_scratch<R> const& layout, void* scratch, std::int64_t* integers, double* reals) {
   host_lane const g;
   std::int64_t const n = logits.cols();
@@ -204,8 +157,8 @@ FANFOLD_NOINLINE void route_rows(row_map_loop<Router> const& loop, matrix_view<L
   for (std::int64_t i = 0; i < size; ++i) reals[i] = runs[i];
 }
 
-template <class Router, class L, class W, class I, class D, class R>
-FANFOLD_NOINLINE void route_rows_vjp(row_map_vjp_loop<Router> const& loop, matrix_view<L const> logits, matrix_view<I const> id,
+template <class Router, class L, class W, class Id, class D, class R>
+FANFOLD_NOINLINE void route_rows_vjp(row_map_vjp_loop<Router> const& loop, matrix_view<L const> logits, matrix_view<Id const> id,
                                      matrix_view<W const> dweight, matrix_view<D> dlogits, std::int64_t first, std::int64_t last,
                                      row_scratch<R> const& layout, void* scratch) {
   host_lane const g;
@@ -236,8 +189,8 @@ FANFOLD_NOINLINE void route_rows_vjp(row_map_vjp_loop<Router> const& loop, matri
 
 }  // namespace detail
 
-template <host_executor E, class Router, class L, class W, class I>
-void run_loop(E const& ex, row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, I> out, workspace& ws) {
+template <host_executor E, class Router, class L, class W, class Id>
+void run_loop(E const& ex, row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, Id> out, workspace& ws) {
   using R = arithmetic_t<L>;
   std::int64_t const n = logits.cols();
   std::int64_t const rows = logits.rows();
@@ -267,8 +220,8 @@ void run_loop(E const& ex, row_map_loop<Router> const& loop, matrix_view<L const
   }
 }
 
-template <host_executor E, class Router, class L, class W, class I, class D>
-void run_loop(E const& ex, row_map_vjp_loop<Router> const& loop, matrix_view<L const> logits, matrix_view<I const> id,
+template <host_executor E, class Router, class L, class W, class Id, class D>
+void run_loop(E const& ex, row_map_vjp_loop<Router> const& loop, matrix_view<L const> logits, matrix_view<Id const> id,
               matrix_view<W const> dweight, matrix_view<D> dlogits, workspace& ws) {
   using R = arithmetic_t<L>;
   std::int64_t const n = logits.cols();

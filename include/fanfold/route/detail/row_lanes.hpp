@@ -19,7 +19,9 @@ inline constexpr int row_lanes = FANFOLD_VECTOR_BYTES / 4;
 using lane_floats = float __attribute__((vector_size(FANFOLD_VECTOR_BYTES)));
 using lane_ints = std::int32_t __attribute__((vector_size(FANFOLD_VECTOR_BYTES)));
 
-// Plain functions, since nvcc's front end does not take the conditional operator on vectors inside templates.
+// Plain functions, since nvcc takes neither the conditional operator on vectors nor vector constants inside templates.
+FANFOLD_INLINE lane_floats lanes_of(float x) { return lane_floats{} + x; }
+FANFOLD_INLINE lane_ints lanes_of(std::int32_t x) { return lane_ints{} + x; }
 FANFOLD_INLINE lane_ints lanes_select(lane_ints mask, lane_ints a, lane_ints b) { return mask ? a : b; }
 FANFOLD_INLINE lane_floats lanes_select(lane_ints mask, lane_floats a, lane_floats b) { return mask ? a : b; }
 FANFOLD_INLINE lane_ints lanes_max(lane_ints a, lane_ints b) { return a > b ? a : b; }
@@ -38,13 +40,13 @@ FANFOLD_INLINE lane_floats lanes_exp_below(lane_floats x, lane_floats max) {
   for (int r = 0; r < row_lanes; ++r) out[r] = math::exp_nonpositive(in[r]);
   lane_floats y;
   std::memcpy(&y, out, sizeof y);
-  return lanes_select(x == max, lane_floats{} + 1.0f, y);
+  return lanes_select(x == max, lanes_of(1.0f), y);
 }
 
 /// Calls f(integral_constant<int, i>) for i = 0 ... N - 1, unrolled.
 template <int N, class F>
 FANFOLD_INLINE void unrolled(F const& f) {
-  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) { (f(std::integral_constant<int, I>{}), ...); }
+  [&]<int... Index>(std::integer_sequence<int, Index...>) __attribute__((always_inline)) { (f(std::integral_constant<int, Index>{}), ...); }
   (std::make_integer_sequence<int, N>{});
 }
 
@@ -76,11 +78,11 @@ FANFOLD_INLINE lane_floats interleave_high(lane_floats a, lane_floats b) {
 FANFOLD_INLINE void transpose(lane_floats (&v)[row_lanes]) {
   for (int round = 1; round < row_lanes; round *= 2) {
     lane_floats w[row_lanes];
-    unrolled<row_lanes / 2>([&](auto i) __attribute__((always_inline)) {
+    for (int i = 0; i < row_lanes / 2; ++i) {
       w[2 * i] = interleave_low(v[i], v[i + row_lanes / 2]);
       w[2 * i + 1] = interleave_high(v[i], v[i + row_lanes / 2]);
-    });
-    unrolled<row_lanes>([&](auto i) __attribute__((always_inline)) { v[i] = w[i]; });
+    }
+    for (int i = 0; i < row_lanes; ++i) v[i] = w[i];
   }
 }
 

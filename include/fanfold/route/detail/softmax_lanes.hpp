@@ -40,7 +40,7 @@ struct lane_tile {
   static std::int64_t padded(std::int64_t experts) { return (experts + 15) / 16 * 16; }
   static std::int64_t bytes(std::int64_t experts, bool statistics) {
     std::int64_t const exps = experts < tile_lanes ? tile_lanes : experts;
-    return (padded(experts) + exps + experts / 32 + 1 + (statistics ? experts : 0)) * FANFOLD_VECTOR_BYTES;
+    return (padded(experts) + exps + experts / 32 + 1 + (statistics ? experts : 0)) * 64;  // the widest vectors, whatever this unit is compiled for
   }
 
   lane_tile(std::int64_t n, void* scratch) : experts(n) {
@@ -56,7 +56,7 @@ struct lane_tile {
 /// Keys of `row_lanes` rows: NaN becomes -infinity, -0 becomes +0. `row[r]` points to row r.
 template <class L>
 FANFOLD_NOINLINE void load_tile(L const* const* row, lane_tile& tile) {
-  lane_floats const lowest = lane_floats{} - math::infinity<float>();
+  lane_floats const lowest = lanes_of(-math::infinity<float>());
   std::int64_t const n = tile.experts;
   std::int64_t e = 0;
   lane_floats v[row_lanes];
@@ -70,7 +70,7 @@ FANFOLD_NOINLINE void load_tile(L const* const* row, lane_tile& tile) {
     for (int r = 0; r < row_lanes; ++r) x[r] = to_arithmetic(row[r][e]);
     tile.key[e] = key_of(lanes_select(x == x, x, lowest) + 0.0f);
   }
-  for (; e < lane_tile::padded(n); ++e) tile.key[e] = lane_ints{} + INT32_MIN;
+  for (; e < lane_tile::padded(n); ++e) tile.key[e] = lanes_of(INT32_MIN);
 }
 
 /// Halving over `present` lanes of the canonical tree; the sum ends in x[0].
@@ -111,7 +111,7 @@ FANFOLD_NOINLINE inline void summarise_tile(lane_tile& tile, lane_floats& lse, l
   lane_floats sums[tile_lanes];
   for (std::int64_t e = 0; e < n; ++e) {
     lane_floats const y = tile.exp[e] = tile.exp[e] / tile.sum;
-    lane_floats const term = lanes_select(y == 0.0f, lane_floats{}, y * (value_of(tile.key[e]) - tile.max));
+    lane_floats const term = lanes_select(y == 0.0f, lanes_of(0.0f), y * (value_of(tile.key[e]) - tile.max));
     if (e < present)
       sums[e] = term;
     else

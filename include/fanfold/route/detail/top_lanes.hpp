@@ -10,8 +10,8 @@ namespace fanfold::inline FANFOLD_ABI::route::detail {
 /// The best K keys of each lane's row with their ids, best first; ties to the lower id.
 template <int K>
 struct lane_list {
-  lane_ints key[K];
-  lane_ints id[K];
+  lane_ints key[std::size_t{K}];
+  lane_ints id[std::size_t{K}];
 };
 
 /// By inserting every key into a sorted list in registers. K is what the list holds, at most 8.
@@ -19,12 +19,12 @@ template <int K>
 FANFOLD_NOINLINE void top_by_insertion(lane_ints const* key, std::int64_t n, lane_ints* best_key, lane_ints* best_id) {
   lane_list<K> list;
   unrolled<K>([&](auto j) __attribute__((always_inline)) {
-    list.key[j] = lane_ints{} + INT32_MIN;
-    list.id[j] = lane_ints{} - 1;
+    list.key[j] = lanes_of(INT32_MIN);
+    list.id[j] = lanes_of(-1);
   });
   for (std::int64_t e = 0; e < n; ++e) {
     lane_ints const x = key[e];
-    lane_ints const id = lane_ints{} + static_cast<std::int32_t>(e);
+    lane_ints const id = lanes_of(static_cast<std::int32_t>(e));
     unrolled<K>([&](auto up) __attribute__((always_inline)) {
       constexpr int j = K - 1 - up;
       lane_ints const here = x > list.key[j];  // strict: of equal keys the one met first stays ahead
@@ -132,8 +132,8 @@ FANFOLD_NOINLINE inline void top_by_threshold(lane_ints const* key, std::int64_t
   mark_from(key, n, threshold, word);
   lane_list<8> list;
   for (int j = 0; j < 8; ++j) {
-    list.key[j] = lane_ints{} + INT32_MIN;
-    list.id[j] = lane_ints{} + INT32_MAX;
+    list.key[j] = lanes_of(INT32_MIN);
+    list.id[j] = lanes_of(INT32_MAX);
   }
   lane_ints id[8] = {};
   for (int lane = 0; lane < row_lanes; ++lane) collect_marked(key, word, (n + 31) / 32, lane, threshold[lane], k, id);
