@@ -74,14 +74,14 @@ FANFOLD_HD constexpr softmax_state<T> lift_softmax(T x) {
 }
 
 /// One item into a state with one exponential: the bits of combine_softmax(s, lift_softmax(x)), but for the maximum beside a NaN sum.
+/// By `select`, since compilers keep a loop scalar rather than compute an exponential that a branch may not want.
 template <class T>
-FANFOLD_HD inline void absorb_softmax(T& max, T& sum, T item) {
+FANFOLD_HD FANFOLD_INLINE void absorb_softmax(T& max, T& sum, T item) {
   T const x = item + T(0);
-  T const d = x > max ? max - x : x - max;
-  T const same = x == -math::infinity<T>() ? T(0) : T(1);
-  T const e = x == max ? same : math::exp_nonpositive(d);
-  sum = x > max ? sum * e + T(1) : sum + e;
-  max = x > max ? x : max;
+  T const same = math::select(x == -math::infinity<T>(), T(0), T(1));
+  T const e = math::select(x == max, same, math::exp_nonpositive(-math::abs(x - max)));
+  sum = math::select(x > max, sum * e + T(1), sum + e);
+  max = math::select(x > max, x, max);
 }
 
 }  // namespace detail
