@@ -29,7 +29,7 @@ struct complex_number {
   T re{};
   T im{};
 
-  FANFOLD_HD constexpr complex_number() = default;
+  constexpr complex_number() = default;
   FANFOLD_HD constexpr complex_number(T real, T imaginary = T(0)) : re(real), im(imaginary) {}
   FANFOLD_HD friend constexpr complex_number operator+(complex_number a, complex_number b) { return {a.re + b.re, a.im + b.im}; }
   FANFOLD_HD friend constexpr complex_number operator*(complex_number a, complex_number b) {

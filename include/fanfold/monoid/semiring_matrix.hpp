@@ -15,16 +15,16 @@ struct max_plus {
   using value = T;
   FANFOLD_HD static constexpr T zero() { return below_all<T>(); }
   FANFOLD_HD static constexpr T one() { return T(0); }
-  FANFOLD_HD static constexpr T add(T a, T b) { return a != a || b != b ? math::quiet_nan<T>() : (a > b ? a : b); }
-  FANFOLD_HD static constexpr T multiply(T a, T b) { return a == zero() || b == zero() ? (a != a || b != b ? math::quiet_nan<T>() : zero()) : a + b; }
+  FANFOLD_HD static constexpr T add(T a, T b) { return a != a ? a : b != b ? b : a > b ? a : b; }
+  FANFOLD_HD static constexpr T multiply(T a, T b) { return a != a ? a : b != b ? b : a == zero() || b == zero() ? zero() : a + b; }
 };
 template <class T>
 struct min_plus {
   using value = T;
   FANFOLD_HD static constexpr T zero() { return above_all<T>(); }
   FANFOLD_HD static constexpr T one() { return T(0); }
-  FANFOLD_HD static constexpr T add(T a, T b) { return a != a || b != b ? math::quiet_nan<T>() : (a < b ? a : b); }
-  FANFOLD_HD static constexpr T multiply(T a, T b) { return a == zero() || b == zero() ? (a != a || b != b ? math::quiet_nan<T>() : zero()) : a + b; }
+  FANFOLD_HD static constexpr T add(T a, T b) { return a != a ? a : b != b ? b : a < b ? a : b; }
+  FANFOLD_HD static constexpr T multiply(T a, T b) { return a != a ? a : b != b ? b : a == zero() || b == zero() ? zero() : a + b; }
 };
 /// `add` is log(e^a + e^b), `multiply` is +: sums over all paths.
 template <class T>
