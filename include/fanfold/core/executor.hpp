@@ -47,7 +47,7 @@ inline constexpr serial_executor serial{};
 
 namespace detail {
 
-/// A number that several threads draw from. (By compiler builtins: <atomic> would double what this header costs to parse.)
+/// A number that several threads draw from. (By compiler builtins: the standard header would double the cost of parsing this one.)
 class shared_counter {
  public:
   std::int64_t next() { return __atomic_fetch_add(&value_, 1, __ATOMIC_RELAXED); }
