@@ -131,14 +131,14 @@ TEST_CASE("grouped_gemm: double against its definition, equal bits in every form
 TEST_CASE("grouped_gemm: bfloat16 against its definition, equal bits in every form") { check_shapes<bfloat16>(); }
 TEST_CASE("grouped_gemm: float16 against its definition, equal bits in every form") { check_shapes<float16>(); }
 
-TEST_CASE("grouped_gemm: a row's bits do not depend on its batch") {
-  std::int64_t const inner = 600, outer = 60, most = 300;
-  auto const x = randoms<float>(most * inner, 1), w = randoms<float>(inner * outer, 2);
-  packed_bank const bank(weight_bank<float const>(w.data(), 1, inner, outer));
+TEST_CASE_TEMPLATE("grouped_gemm: a row's bits do not depend on its batch", T, float, bfloat16) {
+  std::int64_t const inner = 600, outer = 60, most = 130;
+  auto const x = randoms<T>(most * inner, 1), w = randoms<T>(inner * outer, 2);
+  packed_bank const bank(weight_bank<T const>(w.data(), 1, inner, outer));
   std::vector<float> whole(static_cast<std::size_t>(most * outer));
   auto const run = [&](std::int64_t first, std::int64_t count, std::vector<float>& rows) {
     auto plan = plan_of(packed{}, ints(static_cast<std::size_t>(count), 0), 1, 1);
-    grouped_gemm(serial, plan.view(), gathered{matrix_view<float const>(x.data() + first * inner, count, inner)}, bank, row_sink{matrix(rows, count, outer)});
+    grouped_gemm(serial, plan.view(), gathered{matrix_view<T const>(x.data() + first * inner, count, inner)}, bank, row_sink{matrix(rows, count, outer)});
   };
   run(0, most, whole);
   for (std::int64_t count = 1; count <= 37; ++count) {

@@ -162,6 +162,7 @@ template <class Bank>
 struct expert_blocks {
   Bank const& bank;
   std::int64_t expert;
+  static constexpr bool widens = requires { requires Bank::widens; };
 
   template <class A>
   A const* block(std::int64_t panel, std::int64_t first, std::int64_t terms, A* scratch) const {
@@ -171,6 +172,8 @@ struct expert_blocks {
   A const* next_block(std::int64_t panel, std::int64_t first, std::int64_t terms) const {
     return bank.template next_block<A>(expert, panel, first, terms);
   }
+  auto stored_block(std::int64_t panel, std::int64_t first) const { return bank.stored_block(expert, panel, first); }
+  auto next_stored_block(std::int64_t panel, std::int64_t next) const { return bank.next_stored_block(expert, panel, next); }
 };
 
 template <class Sink>

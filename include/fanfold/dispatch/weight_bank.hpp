@@ -123,6 +123,12 @@ class packed_bank {
 
   template <class A>
   static constexpr bool needs_scratch = !std::is_same_v<A, T>;
+  /// Whether the kernel can widen blocks as it reads them, which pays for few rows.
+  static constexpr bool widens = std::is_same_v<T, bfloat16>;
+  T const* stored_block(std::int64_t e, std::int64_t panel, std::int64_t first) const { return at(e, panel, first); }
+  T const* next_stored_block(std::int64_t e, std::int64_t panel, std::int64_t next) const {
+    return e == experts_ - 1 && panel == panels() - 1 && next >= inner_ ? nullptr : at(e, panel, next);
+  }
   template <class A>
   A const* block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms, A* out) const {
     static_assert(std::is_same_v<A, arithmetic>);
@@ -136,7 +142,7 @@ class packed_bank {
   template <class A>
   A const* next_block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms) const {
     if constexpr (std::is_same_v<A, T>)
-      return e == experts_ - 1 && panel == panels() - 1 && first + terms >= inner_ ? nullptr : at(e, panel, first + terms);
+      return next_stored_block(e, panel, first + terms);
     else
       return nullptr;
   }

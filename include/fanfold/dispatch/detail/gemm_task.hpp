@@ -65,6 +65,13 @@ FANFOLD_NOINLINE void gemm_task(Left const& left, std::int64_t rows, Blocks cons
       if (terms == 0)
         for (std::int64_t i = 0; i < rows * shape::panel; ++i) c[i] = A(0);
       for (std::int64_t b = 0; b < scratch.blocks; ++b) {
+        if constexpr (Blocks::widens) {
+          if (rows < 12) {  // beyond, widening a block once for all row tiles is cheaper
+            multiply_panel(a + b * scratch.rows * shape::stride, rows, blocks.stored_block(panel, b * shape::block), terms_of(b), c, b > 0,
+                           blocks.next_stored_block(panel, b * shape::block + terms_of(b)));
+            continue;
+          }
+        }
         A const* const w = blocks.template block<A>(panel, b * shape::block, terms_of(b), scratch.block(memory));
         multiply_panel(a + b * scratch.rows * shape::stride, rows, w, terms_of(b), c, b > 0,
                        blocks.template next_block<A>(panel, b * shape::block, terms_of(b)));
