@@ -144,6 +144,11 @@ TEST_CASE("fold_combine: brackets by expert and by rank") {
   fold_combine(weighted_sum<by_rank_then_slot>{{.owner = owner}}, plan.view(), matrix(z, 5, 1), matrix(w, 1, 5), matrix(init, 1, 1), matrix(y, 1, 1));
   float const onto = (7.0f + rank0) + rank1;
   CHECK(y[0] == onto);
+  // one rank alone is folded before it meets init
+  floats const large{1e8f};
+  fold_combine(weighted_sum<by_rank_then_slot>{{.experts_a_rank = 6}}, plan.view(), matrix(z, 5, 1), matrix(w, 1, 5), matrix(large, 1, 1), matrix(y, 1, 1));
+  float const alone = 1e8f + slot_order;
+  CHECK(y[0] == alone);
 }
 
 TEST_CASE("fold_combine: tokens without a kept slot, signed zeros, absent weights") {

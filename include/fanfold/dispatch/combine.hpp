@@ -108,6 +108,7 @@ struct kept_rows {
   std::int32_t* group_end;
   std::int64_t count = 0;
   std::int64_t groups = 0;
+  bool partial = false;  // groups are folded on their own first
 
   FANFOLD_HD void collect(plan_view const& plan, std::int64_t t) {
     count = 0;
@@ -143,6 +144,7 @@ struct kept_rows {
       return order.owner.data() != nullptr ? static_cast<std::int64_t>(order.owner.data()[e]) : e / order.experts_a_rank;
     };
     sort(rank);
+    partial = true;
     groups = 0;
     for (std::int64_t i = 1; i <= count; ++i)
       if (i == count || rank(row[i]) != rank(row[i - 1])) group_end[groups++] = static_cast<std::int32_t>(i);
@@ -179,7 +181,7 @@ template <int W, class R, class RowAt, class Initial>
 void combine_row_state(R const& r, RowAt const& row_at, kept_rows const& kept, Initial const* init, std::int64_t first, int n,
                        fanfold::detail::row_state<R, W>& s) {
   fanfold::detail::plain_row<Initial> const initial{init};
-  if (kept.groups <= 1) {
+  if (!kept.partial) {
     if (init != nullptr)
       fold_onto(r, row_at, kept.count, initial, first, n, s);
     else

@@ -1,0 +1,157 @@
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "fanfold/dispatch/combine.hpp"
+#include "fanfold/dispatch/gather.hpp"
+#include "fanfold/dispatch/plan.hpp"
+#include "fanfold/emulate/executor.hpp"
+#include "fanfold/kernel/bin.hpp"
+#include "fanfold/kernel/dispatch.hpp"
+#include "fanfold/monoid/extrema.hpp"
+#include "support/bits.hpp"
+
+using namespace fanfold;
+using namespace fanfold::dispatch;
+
+namespace {
+
+using floats = std::vector<float>;
+using ints = std::vector<std::int32_t>;
+
+template <class T>
+matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
+  return {v.data(), rows, cols};
+}
+template <class T>
+matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
+  return {v.data(), rows, cols};
+}
+
+floats random_floats(std::int64_t n, unsigned seed) {
+  std::mt19937 engine(seed);
+  floats v(static_cast<std::size_t>(n));
+  for (auto& x : v) x = static_cast<float>(static_cast<int>(engine() % 2001) - 1000) / 300.0f;
+  return v;
+}
+
+template <class T>
+std::vector<T> contents(view<T> v, std::int64_t n) {
+  return std::vector<T>(v.data(), v.data() + n);
+}
+
+template <class F>
+void for_each_emulation(F&& f) {
+  for (unsigned threads : {32u, 64u, 256u})
+    for (bool descending : {false, true}) {
+      workspace ws;
+      f(emulate::executor(ws, {.block_threads = threads, .resident_blocks = 3, .descending = descending}));
+    }
+}
+
+struct problem {
+  std::int64_t tokens, slots, experts, cols;
+  ints ids;
+  floats x, w, init;
+
+  problem(std::int64_t t, std::int64_t k, std::int64_t e, std::int64_t d, unsigned seed)
+      : tokens(t), slots(k), experts(e), cols(d), ids(static_cast<std::size_t>(t * k)), x(random_floats(t * d, seed)), w(random_floats(t * k, seed + 1)), init(random_floats(t * d, seed + 2)) {
+    std::mt19937 engine(seed);
+    for (auto& id : ids) id = static_cast<std::int32_t>(engine() % static_cast<unsigned>(e + 1)) - 1;
+  }
+  route::assignment<float const, std::int32_t const> routes() const { return {{ids.data(), tokens, slots}, {w.data(), tokens, slots}}; }
+};
+
+template <class Policy, class Layout>
+void check_plan(problem const& q, Policy const& policy, Layout const& layout) {
+  dispatch_plan expected(layout, q.tokens, q.slots, q.experts);
+  make_plan(serial, policy, q.routes(), expected.view());
+  auto const p = expected.view();
+  for_each_emulation([&](auto const& ex) {
+    dispatch_plan plan(layout, q.tokens, q.slots, q.experts);
+    make_plan(ex, policy, q.routes(), plan.view());
+    auto const got = plan.view();
+    CHECK(contents(got.offsets, got.offsets.size()) == contents(p.offsets, p.offsets.size()));
+    CHECK(contents(got.kept, got.kept.size()) == contents(p.kept, p.kept.size()));
+    CHECK(contents(got.row_of, got.row_of.size()) == contents(p.row_of, p.row_of.size()));
+    CHECK(contents(got.src_of, got.rows()) == contents(p.src_of, p.rows()));
+  });
+}
+
+template <class Policy>
+void check_combine(problem const& q, plan_view const& p, Policy const& policy) {
+  auto const z = random_floats(p.rows() * q.cols, 9);
+  floats expected(q.x.size()), onto(q.x.size());
+  fold_combine(policy, p, matrix(z, p.rows(), q.cols), matrix(q.w, q.tokens, q.slots), matrix(expected, q.tokens, q.cols));
+  fold_combine(policy, p, matrix(z, p.rows(), q.cols), matrix(q.w, q.tokens, q.slots), matrix(q.init, q.tokens, q.cols), matrix(onto, q.tokens, q.cols));
+  // device buffers have their bound
+  floats bound(static_cast<std::size_t>(p.row_bound() * q.cols), 1e30f);
+  for (std::size_t i = 0; i < z.size(); ++i) bound[i] = z[i];
+  for_each_emulation([&](auto const& ex) {
+    floats y(q.x.size(), 3.0f);
+    fold_combine(ex, policy, p, matrix(bound, p.row_bound(), q.cols), matrix(q.w, q.tokens, q.slots), matrix(y, q.tokens, q.cols));
+    CHECK(support::same_bits(y, expected));
+    fold_combine(ex, policy, p, matrix(bound, p.row_bound(), q.cols), matrix(q.w, q.tokens, q.slots), matrix(q.init, q.tokens, q.cols), matrix(y, q.tokens, q.cols));
+    CHECK(support::same_bits(y, onto));
+  });
+}
+
+}  // namespace
+
+TEST_CASE("emulated make_plan equals the host's") {
+  for (auto const& q : {problem(50, 2, 7, 1, 1), problem(1, 1, 1, 1, 2), problem(0, 3, 4, 1, 3), problem(33, 8, 100, 1, 4)}) {
+    check_plan(q, packed{16}, packed{16});
+    check_plan(q, plan_policy{masked{3}, slot_major{}, by_rank{.limit = 2}}, masked{3});
+  }
+}
+
+TEST_CASE("emulated gather equals the host's") {
+  for (std::int64_t cols : {1, 7, 32})
+    for (int kind = 0; kind < 3; ++kind) {
+      problem const q(40, 3, 6, cols, 5);
+      dispatch_plan plan = kind == 2 ? dispatch_plan(masked{9}, 40, 3, 6) : dispatch_plan(packed{8}, 40, 3, 6);
+      if (kind == 2)
+        make_plan(masked{9}, q.routes(), plan.view());
+      else
+        make_plan(packed{8}, q.routes(), plan.view());
+      auto const p = plan.view();
+      floats expected(static_cast<std::size_t>(p.row_bound() * cols), 5.0f), got = expected;
+      std::vector<bfloat16> narrow(got.size(), bfloat16(5.0f)), narrow_got = narrow;
+      auto const weighted = scaled{matrix(q.w, 40, 3)};
+      if (kind == 1)
+        gather(serial, weighted, p, matrix(q.x, 40, cols), matrix(expected, p.row_bound(), cols));
+      else
+        gather(p, matrix(q.x, 40, cols), matrix(expected, p.row_bound(), cols));
+      gather(p, matrix(q.x, 40, cols), matrix(narrow, p.row_bound(), cols));
+      for_each_emulation([&](auto const& ex) {
+        got.assign(got.size(), 5.0f);
+        if (kind == 1)
+          gather(ex, weighted, p, matrix(q.x, 40, cols), matrix(got, p.row_bound(), cols));
+        else
+          gather(ex, p, matrix(q.x, 40, cols), matrix(got, p.row_bound(), cols));
+        CHECK(support::same_bits(got, expected));
+        gather(ex, p, matrix(q.x, 40, cols), matrix(narrow_got, p.row_bound(), cols));
+        CHECK(support::same_bits(narrow_got, narrow));
+      });
+    }
+}
+
+TEST_CASE("emulated fold_combine equals the host's in every bracket") {
+  for (auto [slots, cols] : {std::pair<std::int64_t, std::int64_t>{1, 5}, {4, 12}, {33, 3}, {100, 4}}) {
+    problem const q(9, slots, 6, cols, 7);
+    dispatch_plan plan(packed{4}, 9, slots, 6);
+    make_plan(packed{4}, q.routes(), plan.view());
+    auto const p = plan.view();
+    check_combine(q, p, weighted_sum{});
+    check_combine(q, p, weighted_sum<by_expert>{});
+    check_combine(q, p, weighted_sum<by_rank_then_slot>{{.experts_a_rank = 2}});
+    check_combine(q, p, combine_policy{maximum<float>{}, ignore_weight{}});
+  }
+}
+
+TEST_CASE("device traffic: gather and combine") {
+  CHECK(gather_traffic(10, 8, 4, 2) == 10 * 8 * 6 + 40);
+  CHECK(combine_traffic(5, 10, 8, 2, 4) == 10 * 8 * 2 + 5 * 8 * 4);
+}
