@@ -30,7 +30,7 @@ struct fold_everywhere {
 static_assert(fanfold::row_group<fanfold::host_lane>);
 
 TEST_CASE("row groups fold in the canonical interleaved tree") {
-  for (std::int64_t n : {1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 1000, 2047, 2048, 2049, 4097, 7001}) {
+  for (std::int64_t n : {1, 2, 3, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 1000, 2047, 2048, 2049, 4097, 7001, 65536, 65537, 70000}) {
     std::vector<float> x(static_cast<std::size_t>(n));
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = 1.0f / static_cast<float>(i + 1);
     float const want = fanfold::fold(fanfold::plus<float>{}, x);

@@ -105,11 +105,21 @@ class warp_lanes {
   template <commutative_monoid M, class F>
   FANFOLD_HD typename M::state fold(M const& m, std::int64_t n, F const& f) const {
     if (n == 0) return m.identity();
-    if (n <= tile_items) return fold_tile(m, 0, n, f);
-    detail::register_pair_tree<typename M::state> tree;
-    for (std::int64_t first = 0; first < n; first += tile_items)
-      tree.push(m, fold_tile(m, first, n - first < tile_items ? n - first : tile_items, f));
-    return tree.root(m);
+    // Lane t keeps the result of tile t; 32 of them meet in a subtree, which lane t / 32 keeps in turn: up to 2^21 items.
+    std::int64_t const tiles = detail::divide_up(n, tile_items);
+    typename M::state kept = m.identity();
+    typename M::state group = kept;
+    typename M::state last = kept;
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      std::int64_t const left = n - t * tile_items;
+      last = fold_tile(m, t * tile_items, left < tile_items ? left : tile_items, f);
+      if (tiles == 1) break;
+      if (rank() == t % 32) kept = last;
+      if (t % 32 != 31 && t + 1 < tiles) continue;
+      last = fold_pairs(m, kept, t % 32 + 1);
+      if (rank() == t / 32) group = last;
+    }
+    return tiles <= 32 ? last : fold_pairs(m, group, detail::divide_up(tiles, 32));
   }
 
   /// The value that lane `from` holds.
@@ -119,6 +129,16 @@ class warp_lanes {
   }
 
  private:
+  // Adjacent pairs over the first `count` lanes, to every lane.
+  template <class M>
+  FANFOLD_HD typename M::state fold_pairs(M const& m, typename M::state s, std::int64_t count) const {
+    for (int w = 1; w < 32; w *= 2) {
+      typename M::state const other = block_->shuffle_down(s, static_cast<unsigned>(w));
+      if (rank() % (2 * w) == 0 && rank() + w < count) s = m.combine(s, other);
+    }
+    return block_->shuffle(s, 0U);
+  }
+
   template <class M, class F>
   FANFOLD_HD typename M::state fold_tile(M const& m, std::int64_t first, std::int64_t n, F const& f) const {
     std::int64_t const l = rank();
