@@ -52,14 +52,13 @@ FANFOLD_INLINE void store_lanes(V const& value, Out* to, int count) {
 }
 
 /// Coordinates [begin, end) of every row.
-template <class T, class R, class Out>
+template <class V, class T, class R, class Out>
 FANFOLD_NOINLINE void fold_coordinates(coordinate_loop<R> const& loop, T const* const* rows, std::int64_t n, std::int64_t begin,
                                        std::int64_t end, Out* const* out, void* scratch) {
-  using A = arithmetic_t<T>;
-  using V = lane_vector<A>;
+  using A = typename V::scalar;
   using K = order_key<A>;
   using key = typename K::type;
-  using keys = lane_vector<key, V::lanes>;
+  using keys = typename V::template of<key>;
   constexpr std::int64_t L = V::lanes;
   bool const propagate = loop.nan == nonfinite::propagate;
   key const most = propagate ? K::nan : K::infinity;
@@ -144,7 +143,7 @@ void run_loop(E const& ex, coordinate_loop<R> const& loop, rows_view<T const> co
   auto const scratch = static_cast<std::size_t>(padded_rows(n)) * FANFOLD_VECTOR_BYTES;
   for_each_task(ex, detail::divide_up(d, items), scratch, ws, [&](std::int64_t task, void* mine) {
     std::int64_t const begin = task * items;
-    detail::fold_coordinates(loop, from, n, begin, begin + items < d ? begin + items : d, to, mine);
+    detail::fold_coordinates<native_lanes<arithmetic_t<T>>>(loop, from, n, begin, begin + items < d ? begin + items : d, to, mine);
   });
 }
 

@@ -14,7 +14,7 @@
 
 namespace fanfold::inline FANFOLD_ABI {
 
-/// The n values of a coordinate in ascending order, as a coordinate rule sees them. V is one number on a device and a `lane_vector` of
+/// The n values of a coordinate in ascending order, as a coordinate rule sees them. V is one number on a device and a register of
 /// neighbouring coordinates on the host. Reading a value decodes its key: read each once where it matters.
 template <class V, bool Short = false>
 class sorted_values {
@@ -37,7 +37,7 @@ class sorted_values {
     if constexpr (detail::lanes_of<V>::value == 1)
       return detail::decode_key<scalar>(*at);
     else
-      return detail::decode_keys<V>(at);
+      return detail::decode_keys<scalar>(V::template of<key>::load(at));
   }
 
  private:

@@ -64,25 +64,39 @@ FANFOLD_HD constexpr T decode_key(order_key_t<T> k) {
 }
 
 /// The same, lane by lane.
-template <class V>
-FANFOLD_HD FANFOLD_INLINE auto encode_keys(V const& x, order_key_t<typename V::scalar> most) {
-  using K = order_key<typename V::scalar>;
-  using keys = lane_vector<typename K::type, V::lanes>;
-  using bits = typename lane_vector<typename K::bits, V::lanes>::storage;
-  auto const b = (typename keys::storage)(x.v);
-  auto const k = (typename keys::storage)(((bits)b ^ ((bits)(b >> K::sign) & K::magnitude)) + K::shift);
+template <class T, int N>
+FANFOLD_HD lane_array<order_key_t<T>, N> encode_keys(lane_array<T, N> const& x, order_key_t<T> most) {
+  lane_array<order_key_t<T>, N> r;
+  for (int l = 0; l < N; ++l) r.v[l] = encode_key(x.v[l], most);
+  return r;
+}
+template <class T, int N>
+FANFOLD_HD lane_array<T, N> decode_keys(lane_array<order_key_t<T>, N> const& k) {
+  lane_array<T, N> r;
+  for (int l = 0; l < N; ++l) r.v[l] = decode_key<T>(k.v[l]);
+  return r;
+}
+
+#if !defined(__CUDACC__)
+template <class T, int N>
+FANFOLD_INLINE lane_vector<order_key_t<T>, N> encode_keys(lane_vector<T, N> const& x, order_key_t<T> most) {
+  using K = order_key<T>;
+  using keys = lane_vector<order_key_t<T>, N>;
+  using integers = typename keys::storage;
+  using bits = typename lane_vector<typename K::bits, N>::storage;
+  auto const b = (integers)(x.v);
+  auto const k = (integers)(((bits)b ^ ((bits)(b >> K::sign) & K::magnitude)) + K::shift);
   auto const limit = keys(most).v;
   return keys::from(k < limit ? k : limit);
 }
-
-template <class V>
-FANFOLD_HD FANFOLD_INLINE V decode_keys(order_key_t<typename V::scalar> const* keys) {
-  using K = order_key<typename V::scalar>;
-  using vector = lane_vector<typename K::type, V::lanes>;
-  using signed_bits = typename vector::storage;
-  using bits = typename lane_vector<typename K::bits, V::lanes>::storage;
-  bits const b = (bits)vector::load(keys).v - K::shift;
-  return V::from((typename V::storage)(b ^ ((bits)((signed_bits)b >> K::sign) & K::magnitude)));
+template <class T, int N>
+FANFOLD_INLINE lane_vector<T, N> decode_keys(lane_vector<order_key_t<T>, N> const& k) {
+  using K = order_key<T>;
+  using integers = typename lane_vector<order_key_t<T>, N>::storage;
+  using bits = typename lane_vector<typename K::bits, N>::storage;
+  bits const b = (bits)k.v - K::shift;
+  return lane_vector<T, N>::from((typename lane_vector<T, N>::storage)(b ^ ((bits)((integers)b >> K::sign) & K::magnitude)));
 }
+#endif
 
 }  // namespace fanfold::inline FANFOLD_ABI::detail
