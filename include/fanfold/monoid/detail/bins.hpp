@@ -92,12 +92,34 @@ struct item_marks {
   FANFOLD_HD constexpr void mark(int i) { seen[i] = static_cast<field>(Counted ? seen[i] + 1 : 1); }
 };
 
-/// The integer sum of limb[i] * 2^(32 (top - i) + e0), rounded once to T, ties to even; exact zero is +0.
-template <class T, int K, class Limb>
-FANFOLD_HD constexpr T rounded_bins(Limb const* limb, int top) {
+/// word[0 .. n) as an integer times 2^unit, rounded once to T, ties to even; `below`: something nonzero lies under it.
+template <class T>
+FANFOLD_HD constexpr T rounded_words(std::uint32_t const* word, int n, int unit, bool below = false) {
   using bits = typename ieee<T>::bits;
-  constexpr int extra = sizeof(Limb) == 8 ? 2 : 4;  // words that the carry out of the top limb may fill
-  std::uint32_t word[std::size_t{K + extra}];
+  constexpr int precision = ieee<T>::mantissa_bits + 1;
+  int high = n - 1;
+  while (high >= 0 && word[high] == 0) --high;
+  if (high < 0) return T(0);
+  auto const bit = [&](int i) { return i < 0 ? 0u : (word[i / 32] >> (i % 32)) & 1u; };
+  int const lead = 32 * high + 31 - math::leading_zeros(word[high]);
+  int const place = lead + unit - bins<T>::e0;  // counted from the unit of the subnormals
+  int const first = place < precision ? bins<T>::e0 - unit : lead - precision + 1;  // lowest bit that is kept
+  bits magnitude = 0;
+  for (int i = lead; i >= first; --i) magnitude = static_cast<bits>(magnitude << 1 | bit(i));
+  // the leading bit and a carry out of the fraction move into the exponent
+  if (place >= precision) magnitude = static_cast<bits>((static_cast<bits>(place - precision + 1) << ieee<T>::mantissa_bits) + magnitude);
+  bool sticky = below;
+  for (int i = first - 2 < lead ? first - 2 : lead; i >= 0 && !sticky; --i) sticky = bit(i) != 0;
+  bool const half = first - 1 <= lead && bit(first - 1) != 0;
+  if (half && (sticky || (magnitude & 1u) != 0)) ++magnitude;
+  if (place - precision + 1 > 2 * ieee<T>::bias || magnitude > ieee<T>::infinity) magnitude = ieee<T>::infinity;
+  return math::from_bits(magnitude);
+}
+
+/// |sum of limb[i] * 2^(32 (top - i))| in units of 2^(32 low), low = max(top - K + 1, 0), as K + 4 words; whether the sum is negative.
+template <int K, class Limb>
+FANFOLD_HD constexpr bool bin_words(Limb const* limb, int top, std::uint32_t* word) {
+  constexpr int size = K + 4;
   int const low = top - K + 1 > 0 ? top - K + 1 : 0;  // bins below 0 are empty
   int n = 0;
   Limb carry = 0;
@@ -107,37 +129,24 @@ FANFOLD_HD constexpr T rounded_bins(Limb const* limb, int top) {
     word[n] = static_cast<std::uint32_t>(part);
     carry = (part >> 32) + (v >> 32);
   }
-  for (int i = 0; i < extra; ++i, carry >>= 32) word[n++] = static_cast<std::uint32_t>(carry);
-  bool const negative = (word[n - 1] >> 31) != 0;
-  if (negative) {
-    std::uint64_t c = 1;
-    for (int i = 0; i < n; ++i, c >>= 32) {
-      c += static_cast<std::uint32_t>(~word[i]);
-      word[i] = static_cast<std::uint32_t>(c);
-    }
+  for (; n < size; ++n, carry >>= 32) word[n] = static_cast<std::uint32_t>(carry);
+  bool const negative = (word[size - 1] >> 31) != 0;
+  std::uint64_t c = 1;
+  for (int i = 0; negative && i < size; ++i, c >>= 32) {
+    c += static_cast<std::uint32_t>(~word[i]);
+    word[i] = static_cast<std::uint32_t>(c);
   }
-  int high = n - 1;
-  while (high >= 0 && word[high] == 0) --high;
-  if (high < 0) return T(0);
+  return negative;
+}
 
-  // bit 0 of word 0 weighs 2^(32 low + e0); places are counted from 2^e0, the unit of the subnormals
-  constexpr int precision = ieee<T>::mantissa_bits + 1;
-  int const lead = 32 * high + 31 - math::leading_zeros(word[high]);
-  int const place = 32 * low + lead;
-  bits magnitude = 0;
-  auto const bit = [&](int i) { return i < 0 ? 0u : (word[i / 32] >> (i % 32)) & 1u; };
-  int const first = place < precision ? lead - place : lead - precision + 1;  // lowest bit that is kept
-  for (int i = lead; i >= first; --i) magnitude = static_cast<bits>(magnitude << 1 | bit(i));
-  if (place >= precision) {
-    bool const half = bit(first - 1) != 0;
-    bool sticky = false;
-    for (int i = first - 2; i >= 0 && !sticky; --i) sticky = bit(i) != 0;
-    // a carry out of the fraction moves into the exponent
-    magnitude = static_cast<bits>((static_cast<bits>(place - precision + 1) << ieee<T>::mantissa_bits) + magnitude);
-    if (half && (sticky || (magnitude & 1u) != 0)) ++magnitude;
-    if (place - precision + 1 > 2 * ieee<T>::bias || magnitude > ieee<T>::infinity) magnitude = ieee<T>::infinity;
-  }
-  return math::from_bits(static_cast<bits>(negative ? magnitude | ieee<T>::sign : magnitude));
+/// The integer sum of limb[i] * 2^(32 (top - i) + e0), rounded once to T, ties to even; exact zero is +0.
+template <class T, int K, class Limb>
+FANFOLD_HD constexpr T rounded_bins(Limb const* limb, int top) {
+  std::uint32_t word[K + 4] = {};
+  bool const negative = bin_words<K>(limb, top, word);
+  int const low = top - K + 1 > 0 ? top - K + 1 : 0;
+  T const value = rounded_words<T>(word, K + 4, 32 * low + bins<T>::e0);
+  return negative ? -value : value;
 }
 
 inline constexpr std::int64_t bin_block = 2048;
