@@ -140,11 +140,11 @@ template <bool Full, class F, class T, class A>
 FANFOLD_INLINE void map_lanes_of(F const& f, T const* const* rows, std::int64_t begin, std::int64_t n, std::int64_t at, A* const* to) {
   constexpr int inputs = F::inputs, outputs = F::outputs;
   std::int64_t const lanes = Full ? map_lanes : n;
-  A x[inputs + 1][map_lanes], y[outputs + 1][map_lanes];  // all is read before anything is written: a row may be updated in place
+  A x[std::size_t{inputs + 1}][map_lanes], y[std::size_t{outputs + 1}][map_lanes];  // all is read before anything is written: a row may be updated in place
   for (int k = 0; k < inputs; ++k)
     for (std::int64_t j = 0; j < lanes; ++j) x[k][j] = to_arithmetic(rows[k][begin + j]);
   for (std::int64_t j = 0; j < lanes; ++j) {
-    A in[inputs + 1], out[outputs + 1];
+    A in[std::size_t{inputs + 1}], out[std::size_t{outputs + 1}];
     for (int k = 0; k < inputs; ++k) in[k] = x[k][j];
     f(begin + j, in, out);
     for (int r = 0; r < outputs; ++r) y[r][j] = out[r];
@@ -199,6 +199,15 @@ void check_segments(char const* function, view<R const> segments, std::int64_t e
   }
 }
 
+// Tasks of less than a microsecond or so: a few are not worth a parallel region.
+template <host_executor E, class F>
+void for_each_small_task(E const& ex, std::int64_t tasks, std::size_t scratch_bytes, workspace& ws, F&& f) {
+  if (tasks < 64)
+    for_each_task(serial, tasks, scratch_bytes, ws, f);
+  else
+    for_each_task(ex, tasks, scratch_bytes, ws, f);
+}
+
 template <class M>
 struct measured_fields {
   static constexpr int value = 0;
@@ -241,7 +250,7 @@ void run_loop(E const& ex, map_fold_loop<P, M> const& loop, detail::map_inputs<T
   std::size_t const scratch = table_bytes + (direct ? 0 : static_cast<std::size_t>(results * tile_items) * sizeof(A));
 
   if (columns > 0)  // before any output is written: an output may be one of the inputs
-    for_each_task(ex, jobs, table_bytes, ws, [&](std::int64_t job, void* mine) {
+    detail::for_each_small_task(ex, jobs, table_bytes, ws, [&](std::int64_t job, void* mine) {
       auto** const rows = static_cast<T const**>(mine);
       in.table(job, rows);
       for (std::int64_t s = 0; s < ranges; ++s) {
@@ -249,8 +258,8 @@ void run_loop(E const& ex, map_fold_loop<P, M> const& loop, detail::map_inputs<T
         A* const pivot = pivots.data() + (job * ranges + s) * columns;
         if (segments[s].count == 0) continue;
         for (std::int64_t k = 0; k < inputs_measured; ++k) pivot[k] = to_arithmetic(rows[k][offset]);
-        A first[results + 1];
-        A* to[results + 1];
+        A first[std::size_t{results + 1}];
+        A* to[std::size_t{results + 1}];
         for (std::int64_t r = 0; r < results; ++r) to[r] = first + r;
         detail::map_tile(detail::bind_policy(loop.policy, {job, in.first(job), s}), rows, in.count(job), offset, 1, to);
         for (std::int64_t r = 0; r < outputs_measured; ++r) pivot[inputs_measured + r] = first[r];
@@ -266,7 +275,7 @@ void run_loop(E const& ex, map_fold_loop<P, M> const& loop, detail::map_inputs<T
     std::int64_t const n = rest < tile_items ? rest : tile_items;
     auto** const rows = static_cast<T const**>(mine);
     in.table(job, rows);
-    A* to[results + 1] = {};
+    A* to[std::size_t{results + 1}] = {};
     for (std::int64_t r = 0; r < results; ++r) {
       if constexpr (direct)
         to[r] = out.row_data(job * results + r) + begin;
@@ -290,7 +299,7 @@ void run_loop(E const& ex, map_fold_loop<P, M> const& loop, detail::map_inputs<T
   });
 
   if constexpr (fields > 0)
-    for_each_task(ex, jobs * ranges * columns, [&](std::int64_t i) {
+    detail::for_each_small_task(ex, jobs * ranges * columns, 0, ws, [&](std::int64_t i, void*) {
       std::int64_t const column = i % columns, s = i / columns % ranges, job = i / columns / ranges;
       double* const first = sums.data() + ((job * tiles + start[s]) * columns + column) * fields;
       double const pivot = static_cast<double>(segments[s].count > 0 ? pivots[(job * ranges + s) * columns + column] : A(0));
@@ -303,7 +312,7 @@ void run_loop(E const& ex, map_fold_loop<P, M> const& loop, detail::map_inputs<T
 /// `inputs` is rows_viewable (every output takes all rows) or row_lists. `outputs` has, an output row of the policy, one row (with row lists: one for
 /// each list). Elements outside all segments stay untouched. `what` is `measured{...}` or `unmeasured{}`. The policy sees float (double for
 /// double); outputs are rounded once to their storage type. An output may be exactly one of its inputs if no other output
-/// reads that row. Segments ascend and do not overlap.
+/// reads that row. Segments ascend and do not overlap; with a device executor they are in host memory, all else is in the device's.
 /// \throws argument_error for shapes that do not fit or segments out of order.
 /// \par Determinism Rows join by the ordered tree (a left fold up to 32 rows); statistics are the interleaved tree in double over the
 /// segment's own elements. The bits are the same for every executor and thread count.
@@ -319,7 +328,7 @@ void map_fold(E const& ex, P const& policy, X const& inputs, Y const& outputs, S
   static_assert(std::is_same_v<arithmetic_t<U>, A>, "the outputs of map_fold must compute in the type that the inputs compute in");
   constexpr std::int64_t results = detail::output_rows<P, A>();
   check_argument(!in.listed() || in.offsets.size() >= 1, "map_fold", "size of the list offsets", in.offsets.size(), "1 or more");
-  if constexpr (element_map<detail::bound_policy_t<P>, A>)
+  if constexpr (element_map<detail::bound_policy_t<P>, A> && host_executor<E>)
     for (std::int64_t j = 0; j < in.jobs(); ++j)
       check_argument(in.count(j) == detail::bound_policy_t<P>::inputs, "map_fold", "number of input rows", in.count(j), "what the policy reads");
   check_argument(out.rows() == in.jobs() * results, "map_fold", "number of output rows", out.rows(), "what the policy writes");
@@ -357,14 +366,14 @@ void run_loop(E const& ex, measure_loop<S> const& loop, rows_view<T const> rows,
   detail::number_tiles(segments, start);
   std::int64_t const tiles = start[ranges];
   auto const sums = frame.take<double>(rows.rows() * tiles * S::fields);
-  for_each_task(ex, rows.rows() * tiles, [&](std::int64_t task) {
+  for_each_task(ex, rows.rows() * tiles, 0, ws, [&](std::int64_t task, void*) {
     std::int64_t const s = detail::segment_of_tile(start, task % tiles);
     T const* const segment = rows.row_data(task / tiles) + segments[s].offset;
     std::int64_t const before = (task % tiles - start[s]) * tile_items;
     std::int64_t const rest = static_cast<std::int64_t>(segments[s].count) - before;
     detail::measure_tile(loop.statistic, segment + before, to_arithmetic(segment[0]), rest < tile_items ? rest : tile_items, sums.data() + task * S::fields);
   });
-  for_each_task(ex, rows.rows() * ranges, [&](std::int64_t i) {
+  detail::for_each_small_task(ex, rows.rows() * ranges, 0, ws, [&](std::int64_t i, void*) {
     std::int64_t const s = i % ranges, row = i / ranges;
     double const pivot = segments[s].count == 0 ? 0.0 : static_cast<double>(to_arithmetic(rows.row_data(row)[segments[s].offset]));
     detail::finish_statistic(loop.statistic, sums.data() + (row * tiles + start[s]) * S::fields, S::fields, segments[s].count, pivot,
