@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "fanfold/emulate/executor.hpp"
 #include "fanfold/fold/scatter_fold.hpp"
 #include "fanfold/kernel/segmented_fold.hpp"
 #include "support/bits.hpp"
+#include "support/emulated.hpp"
 #include "support/monoids.hpp"
 #include "support/samples.hpp"
 
@@ -29,15 +29,7 @@ struct bins {
   bool operator==(bins const&) const = default;
 };
 
-template <class F>
-void for_each_geometry(F&& f) {
-  for (unsigned threads : {32u, 64u, 128u, 256u})
-    for (bool descending : {false, true}) {
-      fanfold::workspace ws;
-      fanfold::emulate::executor const ex(ws, {.block_threads = threads, .resident_blocks = 3, .descending = descending});
-      f(ex);
-    }
-}
+using support::for_each_geometry;
 
 }  // namespace
 

@@ -5,25 +5,16 @@
 #include <cstdint>
 #include <vector>
 
-#include "fanfold/emulate/executor.hpp"
 #include "support/bits.hpp"
+#include "support/emulated.hpp"
 #include "support/monoids.hpp"
 #include "support/samples.hpp"
 
 namespace {
 
 using fanfold::scan_kind;
+using support::for_each_geometry;
 using support::same_bits;
-
-template <class F>
-void for_each_geometry(F&& f) {
-  for (unsigned threads : {32u, 64u, 128u, 256u})
-    for (bool descending : {false, true}) {
-      fanfold::workspace ws;
-      fanfold::emulate::executor const ex(ws, {.block_threads = threads, .resident_blocks = 3, .descending = descending});
-      f(ex);
-    }
-}
 
 }  // namespace
 
@@ -49,7 +40,7 @@ TEST_CASE("emulated scans have the bits of the host, in place too") {
   }
 }
 
-TEST_CASE("the recursion over more than 2,048 tiles") {
+TEST_CASE("the recursion over more than 2,048 tiles" * doctest::skip(support::thread_sanitizer)) {
   std::size_t const n = 2048 * 2048 + 3000;
   auto const x = support::reals(n, 3);
   std::vector<float> expected(n), y(n);

@@ -5,25 +5,16 @@
 #include <cstdint>
 #include <vector>
 
-#include "fanfold/emulate/executor.hpp"
 #include "fanfold/fold/segmented_fold.hpp"
 #include "support/bits.hpp"
+#include "support/emulated.hpp"
 #include "support/monoids.hpp"
 #include "support/samples.hpp"
 
 namespace {
 
+using support::for_each_geometry;
 using support::same_bits;
-
-template <class F>
-void for_each_geometry(F&& f) {
-  for (unsigned threads : {32u, 64u, 128u, 256u})
-    for (bool descending : {false, true}) {
-      fanfold::workspace ws;
-      fanfold::emulate::executor const ex(ws, {.block_threads = threads, .resident_blocks = 3, .descending = descending});
-      f(ex);
-    }
-}
 
 std::vector<std::int64_t> offsets_of(std::vector<std::int64_t> const& lengths) {
   std::vector<std::int64_t> offsets{0};
