@@ -173,10 +173,10 @@ struct moments {
     double m4[std::size_t{P >= 4 ? L : 1}];
 
     FANFOLD_HD void start(moments const& m, input const* x) {
-      double const shift = m.shift;  // a copy, which no store can change
+      double const offset = m.shift;  // a copy, which no store can change
       count = 1.0;
       for (int l = 0; l < L; ++l) {
-        mean[l] = (static_cast<double>(to_arithmetic(x[l])) - shift) + 0.0;
+        mean[l] = (static_cast<double>(to_arithmetic(x[l])) - offset) + 0.0;
         if constexpr (P >= 2) m2[l] = 0.0;
         if constexpr (P >= 3) m3[l] = 0.0;
         if constexpr (P >= 4) m4[l] = 0.0;
@@ -201,11 +201,11 @@ struct moments {
    private:
     template <bool Second>
     FANFOLD_HD void step(moments const& m, input const* FANFOLD_RESTRICT x) {
-      double const shift = m.shift;
+      double const offset = m.shift;
       double const na = count;
       double const n = na + 1.0;
       for (int l = 0; l < L; ++l) {
-        double const item = (static_cast<double>(to_arithmetic(x[l])) - shift) + 0.0;
+        double const item = (static_cast<double>(to_arithmetic(x[l])) - offset) + 0.0;
         double const d = item - mean[l];
         double const h = d / n;
         // the merge of detail::merge_moments with nb = 1 and sums of 0 on that side, which are never -0 on this one
