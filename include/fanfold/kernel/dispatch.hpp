@@ -97,30 +97,42 @@ struct slot_walk {
   }
 };
 
-/// The ordered tree over rows that come one by one, up to 2,048 of them.
-template <class R, int V>
+/// The ordered tree over rows that come one by one: up to 32 of them, or with `Deep` up to 2,048.
+template <class R, int V, bool Deep>
 struct row_accumulator {
   fanfold::detail::row_state<R, V> state;
-  fanfold::detail::register_row_tree<R, V> tree;
-  unsigned runs = 0;
-  std::int64_t in_run = 0;
   bool started = false;
 
   template <class Row>
-  FANFOLD_HD void add(R const& r, Row const& row, bool counts) {
-    if (in_run == run_items) {
-      tree.push(r, state, runs++);
-      started = false;
-      in_run = 0;
-    }
+  FANFOLD_HD void add(R const& r, Row const& row, bool) {
     if (started)
       state.absorb(r, row, 0, V);
     else
       state.start(r, row, 0, V);
     started = true;
+  }
+  FANFOLD_HD void finish(R const&) {}
+};
+template <class R, int V>
+struct row_accumulator<R, V, true> {
+  row_accumulator<R, V, false> run{};
+  fanfold::detail::row_state<R, V> state;
+  fanfold::detail::register_row_tree<R, V> tree;
+  unsigned runs = 0;
+  std::int64_t in_run = 0;
+
+  template <class Row>
+  FANFOLD_HD void add(R const& r, Row const& row, bool counts) {
+    if (in_run == run_items) {
+      tree.push(r, run.state, runs++);
+      run.started = false;
+      in_run = 0;
+    }
+    run.add(r, row, counts);
     in_run += counts ? 1 : 0;
   }
   FANFOLD_HD void finish(R const& r) {
+    state = run.state;
     if (runs == 0) return;
     tree.push(r, state, runs++);
     tree.root(r, state, runs);
@@ -128,7 +140,7 @@ struct row_accumulator {
 };
 
 /// A thread folds V columns of a token; tokens pull from their rows.
-template <int V, class R, class Action, class Order, class T, class W, class I>
+template <int V, bool Deep, class R, class Action, class Order, class T, class W, class I>
 struct combine_body {
   combine_loop<R, Action, Order> loop;
   plan_view plan;
@@ -168,7 +180,7 @@ struct combine_body {
       if (started) total.start(loop.monoid, initial(t, first), 0, V);
       while (more) {
         std::int64_t const rank = walk.key;
-        row_accumulator<R, V> part;
+        row_accumulator<R, V, Deep> part;
         for (; more && walk.key == rank; more = walk.next()) part.add(loop.monoid, row(walk, first), true);
         part.finish(loop.monoid);
         if (started) part.state.merge_behind(loop.monoid, total, V);
@@ -177,7 +189,7 @@ struct combine_body {
       }
       fanfold::detail::store_row(loop.monoid, total, to, V);
     } else {
-      row_accumulator<R, V> sum;
+      row_accumulator<R, V, Deep> sum;
       if (init.data() != nullptr) sum.add(loop.monoid, initial(t, first), false);
       for (; more; more = walk.next()) sum.add(loop.monoid, row(walk, first), true);
       sum.finish(loop.monoid);
@@ -189,6 +201,14 @@ struct combine_body {
 template <int V, class T>
 bool packs_fit(matrix_view<T> m) {
   return is_pack_aligned<V>(m.data()) && m.stride() % V == 0 && m.cols() % V == 0;
+}
+
+template <int V, bool Deep, class E, class R, class Action, class Order, class T, class W, class I, class Out>
+void launch_combine(E const& ex, combine_loop<R, Action, Order> const& loop, plan_view const& plan, matrix_view<T const> rows,
+                    matrix_view<W const> weight, matrix_view<I const> init, matrix_view<Out> y) {
+  using body = combine_body<V, Deep, R, Action, Order, T, W, I>;
+  unsigned const threads = threads_for<body>(ex);
+  ex.launch(body{loop, plan, rows, weight, init}, blocks_for(ex, plan.tokens * (y.cols() / V), threads, threads), threads, y);
 }
 
 template <class R>
@@ -233,16 +253,12 @@ void run_loop(E const& ex, combine_loop<R, Action, Order> const& loop, plan_view
   if (y.empty()) return;
   constexpr bool simple = detail::is_columnwise<R> && (std::is_same_v<Action, scale> || std::is_same_v<Action, ignore_weight>);
   constexpr int V = simple ? widest_pack<T> : 1;
-  if constexpr (V > 1) {
-    if (detail::packs_fit<V>(rows) && y.cols() % V == 0) {
-      using body = detail::combine_body<V, R, Action, Order, T, W, I>;
-      unsigned const threads = threads_for<body>(ex);
-      return ex.launch(body{loop, plan, rows, weight, init}, blocks_for(ex, plan.tokens * (y.cols() / V), threads, threads), threads, y);
-    }
-  }
-  using body = detail::combine_body<1, R, Action, Order, T, W, I>;
-  unsigned const threads = threads_for<body>(ex);
-  ex.launch(body{loop, plan, rows, weight, init}, blocks_for(ex, plan.tokens * y.cols(), threads, threads), threads, y);
+  constexpr int deep_v = V < 4 ? V : 4;  // seven levels of states in registers
+  bool const packs = detail::packs_fit<V>(rows) && y.cols() % V == 0;
+  if (plan.slots > run_items)
+    packs ? detail::launch_combine<deep_v, true>(ex, loop, plan, rows, weight, init, y) : detail::launch_combine<1, true>(ex, loop, plan, rows, weight, init, y);
+  else
+    packs ? detail::launch_combine<V, false>(ex, loop, plan, rows, weight, init, y) : detail::launch_combine<1, false>(ex, loop, plan, rows, weight, init, y);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::dispatch
