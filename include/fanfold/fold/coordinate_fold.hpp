@@ -10,6 +10,7 @@
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
 #include "fanfold/fold/coordinate_rule.hpp"
+#include "fanfold/fold/detail/row_source.hpp"
 #include "fanfold/fold/fold.hpp"
 #include "fanfold/fold/lane_vector.hpp"
 #include "fanfold/fold/nonfinite.hpp"
@@ -27,29 +28,6 @@ struct coordinate_loop {
 };
 
 namespace detail {
-
-/// The numbers of L neighbouring elements.
-template <class V, class T>
-FANFOLD_INLINE V load_lanes(T const* from) {
-  using A = typename V::scalar;
-  if constexpr (std::is_same_v<T, A>) {
-    return V::load(from);
-  } else {
-    A number[std::size_t{V::lanes}];
-    for (int l = 0; l < V::lanes; ++l) number[l] = to_arithmetic(from[l]);
-    return V::load(number);
-  }
-}
-
-template <class V, class Out>
-FANFOLD_INLINE void store_lanes(V const& value, Out* to, int count) {
-  if constexpr (std::is_same_v<Out, typename V::scalar>) {
-    if (count == V::lanes) return value.store(to);
-  }
-  typename V::scalar number[std::size_t{V::lanes}];
-  value.store(number);
-  for (int l = 0; l < count; ++l) to[l] = from_arithmetic<Out>(static_cast<arithmetic_t<Out>>(number[l]));
-}
 
 /// Coordinates [begin, end) of every row.
 template <class V, class T, class R, class Out>
@@ -107,14 +85,6 @@ void reject_nan(E const& ex, char const* function, T const* const* rows, std::in
   auto* const found = frame.take<unsigned char>(n).data();
   for_each_task(ex, n, 0, ws, [&](std::int64_t i, void*) { found[i] = has_nan(rows[i], d); });
   for (std::int64_t i = 0; i < n; ++i) check_argument(found[i] == 0, function, "row with a NaN", i, "none under nonfinite::reject");
-}
-
-/// Pointers to the rows of a view, in workspace memory.
-template <class T>
-T** row_table(workspace::frame& frame, rows_view<T> const& rows) {
-  T** const table = frame.take<T*>(rows.rows()).data();
-  for (std::int64_t i = 0; i < rows.rows(); ++i) table[i] = rows.row_data(i);
-  return table;
 }
 
 /// Coordinates of one task: about half a MiB of input.
