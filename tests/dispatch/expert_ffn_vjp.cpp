@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "fanfold/core/thread_pool.hpp"
 #include "fanfold/dispatch/expert_ffn_vjp.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "support/bits.hpp"
@@ -105,4 +106,44 @@ TEST_CASE("expert_ffn_vjp: central differences") {
   check_gradients(ffn_policy{plain<silu>{}});
   check_gradients(ffn_policy{plain<relu>{}, weighted_sum<by_expert>{}});
   check_gradients(ffn_policy{glu<identity>{}, weighted_sum{}, true});
+}
+
+TEST_CASE("expert_ffn_vjp: bfloat16 storage stays near double, the same bits at every thread count") {
+  std::int64_t const experts = 2, inner = 6, wide = 10, tokens = 9;
+  auto plan = plan_of({0, 1, 1, 0, 0, 1, 0, -1, 1}, 1, experts);
+  doubles x = randoms(tokens * inner, 1), gate = randoms(experts * inner * wide, 3), up = randoms(experts * inner * wide, 4), down = randoms(experts * wide * inner, 5),
+          dy = randoms(tokens * inner, 6), w = randoms(tokens, 2), dx(x.size()), dw(w.size()), dgate(gate.size()), dup(up.size()), ddown(down.size());
+  auto const narrow = [](doubles& v) {
+    std::vector<bfloat16> n;
+    for (double& value : v) {
+      n.push_back(bfloat16(static_cast<float>(value)));
+      value = static_cast<double>(static_cast<float>(n.back()));
+    }
+    return n;
+  };
+  auto nx = narrow(x), ngate = narrow(gate), nup = narrow(up), ndown = narrow(down), ndy = narrow(dy);
+  std::vector<float> nw(w.size());
+  for (std::size_t i = 0; i < w.size(); ++i) nw[i] = static_cast<float>(w[i]), w[i] = static_cast<double>(nw[i]);
+  auto const weights = [&]<class T>(std::vector<T>& a, std::vector<T>& b, std::vector<T>& c) {
+    return ffn_weights<T>{{a.data(), experts, inner, wide}, {b.data(), experts, inner, wide}, {c.data(), experts, wide, inner}};
+  };
+  expert_ffn_vjp(serial, ffn_policy{}, plan.view(), weights(gate, up, down), matrix(x, tokens, inner), matrix(w, tokens, 1), matrix(dy, tokens, inner),
+                 matrix(dx, tokens, inner), matrix(dw, tokens, 1), weights(dgate, dup, ddown));
+  std::vector<float> first;
+  thread_pool one(1), two(2), three(3);
+  for (thread_pool_ref const ex : {one.ref(), two.ref(), three.ref()}) {
+    std::vector<float> gx(x.size()), gw(w.size()), ggate(gate.size()), gup(up.size()), gdown(down.size());
+    expert_ffn_vjp(ex, ffn_policy{}, plan.view(), weights(ngate, nup, ndown), matrix(nx, tokens, inner), matrix(nw, tokens, 1), matrix(ndy, tokens, inner),
+                   matrix(gx, tokens, inner), matrix(gw, tokens, 1), weights(ggate, gup, gdown));
+    auto const near = [](std::vector<float> const& got, doubles const& expected) {
+      double size = 0, worst = 0;
+      for (double v : expected) size = std::fmax(size, std::abs(v));
+      for (std::size_t i = 0; i < got.size(); ++i) worst = std::fmax(worst, std::abs(static_cast<double>(got[i]) - expected[i]));
+      CHECK(worst < 0.02 * size);
+    };
+    near(gx, dx), near(gw, dw), near(ggate, dgate), near(gup, dup), near(gdown, ddown);
+    gx.insert(gx.end(), gdown.begin(), gdown.end());
+    if (first.empty()) first = gx;
+    CHECK(support::same_bits(gx, first));
+  }
 }

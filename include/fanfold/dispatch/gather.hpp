@@ -36,7 +36,7 @@ namespace detail {
 template <class T, class U>
 FANFOLD_NOINLINE void copy_row(T const* FANFOLD_RESTRICT from, U* FANFOLD_RESTRICT to, std::int64_t n) {
   if constexpr (std::is_same_v<T, U>) {
-    std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(T));
+    if (n > 0) std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(T));
   } else {
     for (std::int64_t c = 0; c < n; ++c) to[c] = from_arithmetic<U>(static_cast<arithmetic_t<U>>(to_arithmetic(from[c])));
   }
