@@ -46,7 +46,7 @@ struct wrong_lanes : integer_sum {
       for (int l = 0; l < L; ++l) s[l] = x[l];
     }
     void absorb(wrong_lanes const&, int const* x) {
-      for (int l = 0; l < L; ++l) s[l] += x[l] + (l == 5);
+      for (int l = 0; l < L; ++l) s[l] += static_cast<long>(x[l]) + (l == 5);
     }
     long lane(wrong_lanes const&, int l) const { return s[l]; }
   };
