@@ -77,6 +77,16 @@ void count_row(row_arrays<R> const& a, row_summary<R> const& s, std::int64_t* in
   reals[stat_entropy_sum] += static_cast<double>(s.entropy);
 }
 
+/// Share, lse and entropy of lane r's row.
+inline void take_summary(lane_tile const& tile, int r, float lse, float entropy, row_arrays<float>& a, row_summary<float>& summary) {
+  a.share = tile.share + r * tile.experts;
+  if (summary.degenerate)
+    for (std::int64_t e = 0; e < tile.experts; ++e) a.share[e] = 0;
+  if (!math::isfinite(tile.max[r])) return;
+  summary.lse = lse;
+  summary.entropy = entropy;
+}
+
 /// The rows of a task, several at a time, one a vector lane; `a` is the place where a finished row is laid out for storing and counting.
 template <class Router, class L, class W, class Id, class Add>
 void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, Id> out, std::int64_t first,
@@ -90,7 +100,12 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
     L const* row[row_lanes];
     for (int r = 0; r < row_lanes; ++r) row[r] = logits.row(top + r < last ? top + r : last - 1).data();
     load_tile(row, tile);
-    route_tile<decltype(loop.router.weight)>(tile, k, statistics, lse, entropy);
+    if constexpr (has_lane_form<Router, float>) {
+      route_tile<decltype(loop.router.weight)>(tile, k, statistics, lse, entropy);
+    } else {
+      top_lanes(tile.key, n, k, tile.word, tile.best_key, tile.best_id);
+      tile.max = value_of(tile.best_key[0]);
+    }
     for (int r = 0; r < row_lanes && top + r < last; ++r) {
       std::int64_t const t = top + r;
       if (!loop.mask.keeps(t)) {
@@ -100,19 +115,21 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
       row_summary<float> summary;
       summary.degenerate = tile.max[r] == -math::infinity<float>();
       bool const none = summary.degenerate && loop.router.on_degenerate == degenerate::no_experts;
-      for (int j = 0; j < k; ++j) {
-        a.id[j] = none ? -1 : tile.best_id[j][r];
-        a.weight[j] = summary.degenerate ? 0.0f : tile.weight[j][r] * loop.router.weight.scale.template of<float>(a.id[j]);
+      for (int j = 0; j < k; ++j) a.id[j] = none ? -1 : tile.best_id[j][r];
+      if constexpr (has_lane_form<Router, float>) {
+        for (int j = 0; j < k; ++j)
+          a.weight[j] = summary.degenerate ? 0.0f : tile.weight[j][r] * loop.router.weight.scale.template of<float>(a.id[j]);
+        if (statistics) take_summary(tile, r, lse[r], entropy[r], a, summary);
+      } else {
+        if (!none)
+          for (int j = 0; j < k; ++j) a.score[a.id[j]] = loop.router.score.at(value_of(tile.best_key[j])[r]);
+        loop.router.weigh(g, a, summary.degenerate);
+        if (statistics) {
+          load_logits(g, row[r], a.logit, n);
+          loop.router.summarise(g, a, summary);
+        }
       }
       store_row(g, a, out.id.row(t).data(), out.weight.row(t).data());
-      if (!statistics) continue;
-      a.share = tile.share + r * n;
-      if (summary.degenerate)
-        for (std::int64_t e = 0; e < n; ++e) a.share[e] = 0;
-      if (math::isfinite(tile.max[r])) {
-        summary.lse = lse[r];
-        summary.entropy = entropy[r];
-      }
       add(t, summary);
     }
   }
@@ -138,7 +155,7 @@ FANFOLD_NOINLINE void route_rows(row_map_loop<Router> const& loop, matrix_view<L
   auto const add = [&](std::int64_t t, row_summary<R> const& summary) {
     if (statistics) count_row(a, summary, integers, runs + (t - first) / run_items * size);
   };
-  if constexpr (has_lane_form<Router, R>) {
+  if constexpr (has_lane_form<Router, R> || has_lane_selection<Router, R>) {
     if (layout.lanes > 0) route_rows_in_lanes(loop, logits, out, first, last, a, layout.lane_block(scratch), statistics, add);
   }
   for (std::int64_t t = layout.lanes > 0 ? last : first; t < last; ++t) {
@@ -200,7 +217,7 @@ void run_loop(E const& ex, row_map_loop<Router> const& loop, matrix_view<L const
   std::int64_t const integer_size = routing_stats_view::integer_size(n);
   std::int64_t const real_size = routing_stats_view::real_size(n);
   detail::row_scratch<R> layout(Router::scratch_rows, n, out.slots(), statistics);
-  if constexpr (detail::has_lane_form<Router, R>)
+  if constexpr (detail::has_lane_form<Router, R> || detail::has_lane_selection<Router, R>)
     if (out.slots() <= detail::most_lane_slots && n <= detail::most_lane_experts) layout.lanes = detail::lane_tile::bytes(n, statistics);
   workspace::frame frame(ws);
   auto const integers = frame.take<std::int64_t>(statistics ? tasks * integer_size : 0);

@@ -26,6 +26,12 @@ concept score_map = requires(S const s, host_lane const g, float const* in, floa
 
 namespace detail {
 
+/// A score of a logit alone, which may be asked for one by one.
+template <class S>
+concept elementwise = requires(S const s, float x) {
+  { s.at(x) } -> std::same_as<float>;
+};
+
 /// Scores whose share is softmax(l).
 struct softmax_share {
   static constexpr bool share_is_softmax = true;
@@ -43,9 +49,14 @@ struct softmax_share {
 /// y_e = Map::value(l_e), dl_e = dy_e Map::slope(l_e, y_e).
 template <class Map>
 struct elementwise_score {
+  /// One score from one logit.
+  template <class R>
+  FANFOLD_HD R at(R l) const {
+    return l == -math::infinity<R>() ? R(0) : Map::value(l);
+  }
   template <row_group G, class R>
   FANFOLD_HD void forward(G const& g, R const* l, R* y, std::int64_t n) const {
-    for (std::int64_t e = g.rank(); e < n; e += g.size()) y[e] = l[e] == -math::infinity<R>() ? R(0) : Map::value(l[e]);
+    for (std::int64_t e = g.rank(); e < n; e += g.size()) y[e] = at(l[e]);
     g.sync();
   }
   template <row_group G, class R>

@@ -58,6 +58,8 @@ struct token_choice {
   static constexpr bool weighs_logits = softmax_chosen || Weight::reads_logits;
   static constexpr bool keys_are_logits = Select::order_only && Score::monotone && !Adjust::changes_keys;
   static constexpr bool needs_score = !weighs_logits || Select::reads_score || !keys_are_logits;
+  /// Scores of the chosen experts are enough, computed one by one.
+  static constexpr bool scores_chosen_only = detail::elementwise<Score> && !weighs_logits && keys_are_logits && !Select::reads_score;
   /// Rows of E numbers that a row needs: logits, shares (also gradients), and what the policies call for.
   static constexpr int scratch_rows = 2 + (Adjust::changes_logits ? 1 : 0) + 1 + (keys_are_logits ? 0 : 1);
 
@@ -102,6 +104,35 @@ struct token_choice {
     return result;
   }
 
+  /// Weights of the chosen ids, scaled; all 0 where `none`.
+  template <row_group G, class R>
+  FANFOLD_HD void weigh(G const& g, row_arrays<R> const& a, bool none) const {
+    if (!none) {
+      if constexpr (softmax_chosen)
+        softmax_of_selected{}.forward(g, a.adjusted, a.id, a.weight, a.slots);
+      else
+        weight.forward(g, weighs_logits ? a.adjusted : a.score, a.id, a.weight, a.slots);
+    }
+    for (std::int64_t j = g.rank(); j < a.slots; j += g.size())
+      a.weight[j] = none || a.id[j] < 0 ? R(0) : a.weight[j] * weight.scale.template of<R>(a.id[j]);
+    g.sync();
+  }
+
+  /// The row's share into `a.share`, lse and entropy into `result`.
+  template <row_group G, class R>
+  FANFOLD_HD void summarise(G const& g, row_arrays<R> const& a, row_summary<R>& result) const {
+    auto const s = detail::softmax_row(g, a.logit, a.share, a.experts);
+    bool const finite = math::isfinite(s.max);
+    if (finite) {
+      result.lse = s.max + math::log(s.sum);
+      result.entropy = detail::softmax_entropy(g, a.logit, a.share, s, a.experts);
+    }
+    if constexpr (!Score::share_is_softmax) {
+      g.sync();
+      score.share(g, a.logit, a.share, a.experts);
+    }
+  }
+
   /// dl := J^T of what `forward` gives, for the ids in `a.id`: weights by `dweight` (K numbers, may be null), statistics by `ds`.
   /// `dl` and `dx` hold E numbers; `a.weight` is scratch.
   template <row_group G, class R>
@@ -136,7 +167,7 @@ struct token_choice {
   FANFOLD_HD void choose(G const& g, row_arrays<R> const& a) const {
     std::int64_t const n = a.experts;
     adjust_logits(g, a);
-    if constexpr (needs_score) score.forward(g, a.adjusted, a.score, n);
+    if constexpr (needs_score && !scores_chosen_only) score.forward(g, a.adjusted, a.score, n);
     if constexpr (!keys_are_logits) {
       for (std::int64_t e = g.rank(); e < n; e += g.size()) {
         R const l = a.adjusted[e];
@@ -147,32 +178,10 @@ struct token_choice {
     }
     std::int64_t const chosen = select(g, a.row, a.key, a.score, n, a.id);
     detail::clear_slots(g, a.id, chosen, a.slots);
-  }
-
-  template <class G, class R>
-  FANFOLD_HD void weigh(G const& g, row_arrays<R> const& a, bool none) const {
-    if (!none) {
-      if constexpr (softmax_chosen)
-        softmax_of_selected{}.forward(g, a.adjusted, a.id, a.weight, a.slots);
-      else
-        weight.forward(g, weighs_logits ? a.adjusted : a.score, a.id, a.weight, a.slots);
-    }
-    for (std::int64_t j = g.rank(); j < a.slots; j += g.size())
-      a.weight[j] = none || a.id[j] < 0 ? R(0) : a.weight[j] * weight.scale.template of<R>(a.id[j]);
-    g.sync();
-  }
-
-  template <class G, class R>
-  FANFOLD_HD void summarise(G const& g, row_arrays<R> const& a, row_summary<R>& result) const {
-    auto const s = detail::softmax_row(g, a.logit, a.share, a.experts);
-    bool const finite = math::isfinite(s.max);
-    if (finite) {
-      result.lse = s.max + math::log(s.sum);
-      result.entropy = detail::softmax_entropy(g, a.logit, a.share, s, a.experts);
-    }
-    if constexpr (!Score::share_is_softmax) {
+    if constexpr (scores_chosen_only) {
+      for (std::int64_t j = g.rank(); j < a.slots; j += g.size())
+        if (a.id[j] >= 0) a.score[a.id[j]] = score.at(a.adjusted[a.id[j]]);
       g.sync();
-      score.share(g, a.logit, a.share, a.experts);
     }
   }
 

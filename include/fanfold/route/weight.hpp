@@ -24,7 +24,7 @@ struct weight_scale {
 
 /// From the values of the chosen experts to combine weights, before the scale. `x` is the row of scores, or of logits where
 /// `reads_logits`. `forward(g, x, id, w, K)` sets w, 0 in empty slots; `backward(g, x, id, w, dw, dx, K)` sets dx[id[j]] and leaves the
-/// other entries alone (dx holds zeros); w is scratch for K numbers. `normalises` asks for scores that are not negative.
+/// other entries alone (dx holds zeros); w is scratch for K numbers. Only the entries x[id[j]] may be read. `normalises` asks for scores that are not negative.
 template <class N>
 concept weight_map = requires(N const m, host_lane const g, float const* x, std::int32_t const* id, float* w, std::int64_t slots) {
   { N::reads_logits } -> std::convertible_to<bool>;

@@ -22,6 +22,13 @@ template <class Weight>
 inline constexpr bool has_lane_form<token_choice<softmax_score, top_k, Weight, no_adjust>, float> =
     std::is_same_v<Weight, sum_norm> || std::is_same_v<Weight, raw_weight> || std::is_same_v<Weight, softmax_of_selected>;
 
+/// Whether rows side by side share only the selection: scores of one logit each, the k best logits, in float.
+template <class Router, class R>
+inline constexpr bool has_lane_selection = false;
+template <class Score, class Weight>
+inline constexpr bool has_lane_selection<token_choice<Score, top_k, Weight, no_adjust>, float> =
+    token_choice<Score, top_k, Weight, no_adjust>::scores_chosen_only;
+
 inline constexpr std::int64_t most_lane_slots = 8;
 inline constexpr std::int64_t most_lane_experts = 1024;
 
