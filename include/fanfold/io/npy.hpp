@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -11,6 +10,7 @@
 
 #include "fanfold/core/check.hpp"
 #include "fanfold/core/view.hpp"
+#include "fanfold/io/file.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::io {
 
@@ -196,32 +196,6 @@ npy_header npy_checked_header(std::string_view dict, std::int64_t size, std::str
   return header;
 }
 
-class npy_file {
- public:
-  npy_file(std::string const& path, char const* mode) : file_(std::fopen(path.c_str(), mode)) {}
-  npy_file(npy_file const&) = delete;
-  npy_file& operator=(npy_file const&) = delete;
-  ~npy_file() { close(); }
-
-  bool open() const { return file_ != nullptr; }
-  bool read(void* to, std::size_t bytes) { return bytes == 0 || std::fread(to, 1, bytes, file_) == bytes; }
-  bool write(void const* from, std::size_t bytes) { return bytes == 0 || std::fwrite(from, 1, bytes, file_) == bytes; }
-  /// -1 where the file has no size (a pipe, a directory).
-  std::int64_t size() {
-    if (std::fseek(file_, 0, SEEK_END) != 0) return -1;
-    long const end = std::ftell(file_);
-    return std::fseek(file_, 0, SEEK_SET) == 0 ? end : -1;
-  }
-  bool close() {
-    bool const ok = file_ == nullptr || std::fclose(file_) == 0;
-    file_ = nullptr;
-    return ok;
-  }
-
- private:
-  std::FILE* file_;
-};
-
 }  // namespace detail
 
 /// The array in the file image `bytes`. \throws argument_error for anything but a complete array of T in C order, format version 1.0.
@@ -243,17 +217,17 @@ npy_array<T> decode_npy(Bytes const& bytes) {
 template <npy_element T>
 npy_array<T> read_npy(std::string const& path) {
   auto const require = [&](bool ok, char const* limit) { check_argument(ok, "io::read_npy", "file", path, limit); };
-  detail::npy_file file(path, "rb");
-  require(file.open(), "a file that can be opened");
-  std::int64_t const size = file.size();
+  io::file from(path, "rb");
+  require(from.open(), "a file that can be opened");
+  std::int64_t const size = from.size();
   unsigned char head[detail::npy_prefix] = {};
   std::int64_t const prefix = size < detail::npy_prefix ? size : detail::npy_prefix;
-  require(size >= 0 && file.read(head, static_cast<std::size_t>(prefix)), "a regular file");
+  require(size >= 0 && from.read(head, static_cast<std::size_t>(prefix)), "a regular file");
   std::string dict(static_cast<std::size_t>(detail::npy_dict_length(head, size, path)), '\0');
-  require(file.read(dict.data(), dict.size()), "readable to its end");
+  require(from.read(dict.data(), dict.size()), "readable to its end");
   npy_header header = detail::npy_checked_header<T>(dict, size, path);
   npy_array<T> result{std::move(header.shape), std::vector<T>(static_cast<std::size_t>(size - header.data_offset) / sizeof(T))};
-  require(file.read(result.data.data(), result.data.size() * sizeof(T)), "readable to its end");
+  require(from.read(result.data.data(), result.data.size() * sizeof(T)), "readable to its end");
   return result;
 }
 
@@ -268,21 +242,9 @@ void write_npy(std::string const& path, X const& data, std::vector<std::int64_t>
   check_argument(detail::npy_bytes(shape, element) == v.size() * element, "io::write_npy", "shape",
                  detail::npy_shape_text(shape), "a shape with as many elements as the data");
   std::string const head = detail::npy_header_bytes(detail::npy_descr<value>(), shape);
-  auto const require = [&](bool ok, char const* limit) { check_argument(ok, "io::write_npy", "file", path, limit); };
-
-  std::string partial;
-  for (int attempt = 0;; ++attempt) {
-    partial = path + ".partial" + std::to_string(attempt);
-    detail::npy_file file(partial, "wbx");  // never over a file of somebody else
-    if (!file.open()) {
-      require(attempt < 99, "in a folder that can be written");
-      continue;
-    }
-    bool const written = file.write(head.data(), head.size()) && file.write(v.data(), static_cast<std::size_t>(v.size()) * sizeof(value));
-    if (file.close() && written && std::rename(partial.c_str(), path.c_str()) == 0) return;
-    std::remove(partial.c_str());
-    require(false, "a name that can be written (space, permissions)");
-  }
+  replace_file("io::write_npy", path, [&](file& to) {
+    return to.write(head.data(), head.size()) && to.write(v.data(), static_cast<std::size_t>(v.size()) * sizeof(value));
+  });
 }
 
 /// One axis.
