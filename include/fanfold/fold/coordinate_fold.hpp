@@ -135,6 +135,7 @@ template <class E, class R, class T, class Out, class... Options>
 void run_coordinates(E const& ex, R const& rule, rows_view<T const> const& rows, rows_view<Out> const& out, Options&... options) {
   check_argument(out.rows() == rule_outputs<R>, "coordinate_fold", "rows of out", out.rows(), "the number of the rule's outputs");
   check_argument(out.cols() == rows.cols() || rows.rows() == 0, "coordinate_fold", "columns of out", out.cols(), "those of the rows");
+  check_argument(rows.rows() <= most_coordinate_rows, "coordinate_fold", "number of rows", rows.rows(), "at most 2^22");
   if (out.cols() > 0) {
     for (std::int64_t i = 0; i < rows.rows(); ++i)
       check_argument(rows.row_data(i) != nullptr, "coordinate_fold", "data of a row", rows.row_data(i), "not null");

@@ -48,6 +48,9 @@ class sorted_values {
 
 namespace detail {
 
+/// Levels of the tree over runs of 32, which bound the number of rows.
+inline constexpr int most_run_levels = 18;
+
 /// The adjacent-pair tree over `runs` values run(0), run(1), ...
 template <bool AtMostTwo, class V, class Run>
 FANFOLD_HD V sum_runs(Run const& run, std::int64_t runs) {
@@ -55,22 +58,29 @@ FANFOLD_HD V sum_runs(Run const& run, std::int64_t runs) {
     V const first = run(0);
     return runs == 1 ? first : first + run(1);
   } else {
-    if (runs == 1) return run(0);
-    V level[40];
-    level[0] = run(0);
-    for (std::int64_t r = 1; r < runs; ++r) {
+    // constant bounds, so that device code keeps the levels in registers
+    V level[most_run_levels];
+    for (std::int64_t r = 0; r < runs; ++r) {
       V s = run(r);
-      int l = 0;
-      for (std::int64_t n = r; n & 1; n >>= 1, ++l) s = level[l] + s;
-      level[l] = s;
+      bool carry = true;
+      for (int l = 0; l < most_run_levels; ++l) {
+        if (!carry) continue;
+        if ((r >> l & 1) != 0) {
+          s = level[l] + s;
+        } else {
+          level[l] = s;
+          carry = false;
+        }
+      }
     }
-    int l = 0;
-    std::int64_t n = runs;
-    for (; !(n & 1); n >>= 1) ++l;
-    V s = level[l];
-    for (n >>= 1, ++l; n != 0; n >>= 1, ++l)
-      if (n & 1) s = level[l] + s;
-    return s;
+    bool started = false;
+    V sum = level[0];
+    for (int l = 0; l < most_run_levels; ++l) {
+      if ((runs >> l & 1) == 0) continue;
+      sum = started ? level[l] + sum : level[l];
+      started = true;
+    }
+    return sum;
   }
 }
 
@@ -142,6 +152,9 @@ struct rule_values<small_array<V, K>> {
 
 template <class Rule, class Column>
 using rule_answer = std::remove_cvref_t<decltype(std::declval<Rule const&>()(std::declval<Column const&>()))>;
+
+/// Most rows that the loop takes.
+inline constexpr std::int64_t most_coordinate_rows = run_items << (most_run_levels - 1);
 
 /// How many numbers a rule gives a coordinate.
 template <class Rule>

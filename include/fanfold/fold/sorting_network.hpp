@@ -87,20 +87,28 @@ FANFOLD_NOINLINE void sort_block(typename lanes_of<K>::scalar* at) {
   for (int i = 0; i < N; ++i) r[i].store(at + i * L);
 }
 
-/// Merges sorted runs of 64 until one is left; any n. Run-time indices, so in memory.
+/// Merges sorted runs of 64 until one is left; any n. Run-time indices, so in memory; value i is at `at + i * stride`.
 template <class K>
-FANFOLD_NOINLINE void merge_blocks(typename lanes_of<K>::scalar* at, std::int64_t n) {
-  constexpr std::int64_t L = lanes_of<K>::value;
+FANFOLD_HD void merge_runs_in_memory(typename lanes_of<K>::scalar* at, std::int64_t stride, std::int64_t n) {
   for (std::int64_t p = most_network_rows; p < n; p *= 2)
     for (std::int64_t k = p; k > 0; k /= 2)
       for (std::int64_t j = k % p; j + k < n; j += 2 * k)
-        for (std::int64_t i = j; i < j + k && i + k < n; ++i)
-          if (i / (2 * p) == (i + k) / (2 * p)) {
-            K a = K::load(at + i * L), b = K::load(at + (i + k) * L);
+        for (std::int64_t i = j; i < j + k && i + k < n; ++i) {
+          if (i / (2 * p) != (i + k) / (2 * p)) continue;
+          auto *const low = at + i * stride, *const high = low + k * stride;
+          if constexpr (lanes_of<K>::value == 1) {
+            exchange(*low, *high);
+          } else {
+            K a = K::load(low), b = K::load(high);
             exchange(a, b);
-            a.store(at + i * L);
-            b.store(at + (i + k) * L);
+            a.store(low);
+            b.store(high);
           }
+        }
+}
+template <class K>
+FANFOLD_NOINLINE void merge_blocks(typename lanes_of<K>::scalar* at, std::int64_t n) {
+  merge_runs_in_memory<K>(at, lanes_of<K>::value, n);
 }
 
 /// Sorts padded_rows(n) lane vectors at `at`, the entries from n on being pads.
