@@ -168,6 +168,14 @@ FANFOLD_NOINLINE void map_tile(F const& f, T const* const* rows, std::int64_t co
   }
 }
 
+template <class A, class T>
+bool writes_over_inputs(A* const* to, std::int64_t outputs, T const* const* rows, std::int64_t count, std::int64_t begin) {
+  for (std::int64_t r = 0; r < outputs; ++r)
+    for (std::int64_t k = 0; k < count; ++k)
+      if (static_cast<void const*>(to[r]) == static_cast<void const*>(rows[k] + begin)) return true;
+  return false;
+}
+
 template <class A, class U>
 FANFOLD_NOINLINE void store_tile(A const* FANFOLD_RESTRICT from, std::int64_t n, U* FANFOLD_RESTRICT to) {
   for (std::int64_t i = 0; i < n; ++i) to[i] = from_arithmetic<U>(from[i]);
@@ -282,18 +290,19 @@ void run_loop(E const& ex, map_fold_loop<P, M> const& loop, detail::map_inputs<T
       else
         to[r] = reinterpret_cast<A*>(static_cast<std::byte*>(mine) + table_bytes) + r * tile_items;
     }
-    if constexpr (fields > 0) {
-      double* const sum = sums.data() + task * columns * fields;
-      A const* const pivot = pivots.data() + (job * ranges + s) * columns;
-      for (std::int64_t k = 0; k < inputs_measured; ++k) detail::measure_tile(loop.what.statistic, rows[k] + begin, pivot[k], n, sum + k * fields);
-    }
+    auto const measure_inputs = [&] {
+      if constexpr (fields > 0)
+        for (std::int64_t k = 0; k < inputs_measured; ++k)
+          detail::measure_tile(loop.what.statistic, rows[k] + begin, pivots[(job * ranges + s) * columns + k], n, sums.data() + (task * columns + k) * fields);
+    };
+    // The map reads all rows side by side, which memory likes best; its inputs are then at hand, unless it writes over them.
+    bool const in_place = inputs_measured > 0 && detail::writes_over_inputs(to, results, rows, in.count(job), begin);
+    if (in_place) measure_inputs();
     detail::map_tile(detail::bind_policy(loop.policy, {job, in.first(job), s}), rows, in.count(job), begin, n, to);
-    if constexpr (fields > 0) {
-      double* const sum = sums.data() + (task * columns + inputs_measured) * fields;
-      A const* const pivot = pivots.data() + (job * ranges + s) * columns + inputs_measured;
-      for (std::int64_t r = 0; r < outputs_measured; ++r)
-        detail::measure_tile(loop.what.statistic, static_cast<A const*>(to[r]), pivot[r], n, sum + r * fields);
-    }
+    if (!in_place) measure_inputs();
+    if constexpr (fields > 0)
+      for (std::int64_t r = 0, c = inputs_measured; r < outputs_measured; ++r, ++c)
+        detail::measure_tile(loop.what.statistic, static_cast<A const*>(to[r]), pivots[(job * ranges + s) * columns + c], n, sums.data() + (task * columns + c) * fields);
     if constexpr (!direct)
       for (std::int64_t r = 0; r < results; ++r) detail::store_tile(to[r], n, out.row_data(job * results + r) + begin);
   });
