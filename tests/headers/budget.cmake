@@ -1,8 +1,8 @@
-# What Fanfold costs to parse. The budget holds for what a header adds to the standard headers that the design allows in it;
-# other standard headers are refused by name.
+# What Fanfold costs to parse. The budget holds for what a header adds to the standard headers that it may include (<stdexcept>, the base
+# of argument_error, alone has 670,000 bytes with g++ 12); other standard headers are refused by name.
 include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
 
-set(allowed "#include <stdexcept>\n#include <string>\n#include <span>\n#include <limits>\n#include <vector>\n#include <cmath>\n#include <cstdio>\n")
+set(allowed "#include <stdexcept>\n#include <string>\n#include <span>\n#include <limits>\n#include <vector>\n#include <memory>\n#include <cmath>\n#include <cstdio>\n")
 preprocessed_size(allowed "${allowed}" allowed_size)
 set(threads "${allowed}#include <atomic>\n#include <chrono>\n#include <condition_variable>\n#include <mutex>\n#include <thread>\n")
 preprocessed_size(threads "${threads}" threads_size)
@@ -25,11 +25,14 @@ foreach(header IN LISTS core)
     check_budget(${header} "${allowed}" ${allowed_size} 400000)
   endif()
 endforeach()
-check_budget(fanfold/fanfold.hpp "${threads}" ${threads_size} 600000)
-
 file(GLOB_RECURSE headers RELATIVE ${INCLUDE_DIR} ${INCLUDE_DIR}/fanfold/*.hpp)
 list(FILTER headers EXCLUDE REGEX "/(adapt|testing|emulate)/")
 foreach(header IN LISTS headers)
+  if(header STREQUAL "fanfold/fanfold.hpp")
+    check_budget(${header} "${threads}" ${threads_size} 1500000)
+  elseif(NOT header MATCHES "/core/")
+    check_budget(${header} "${allowed}" ${allowed_size} 600000)
+  endif()
   file(STRINGS ${INCLUDE_DIR}/${header} lines REGEX "^#include <(algorithm|ranges|functional|iostream|sstream|regex|random|execution|chrono|thread|mutex|atomic|condition_variable|experimental)")
   if(lines AND NOT header STREQUAL "fanfold/core/thread_pool.hpp")
     message(SEND_ERROR "${header} includes what it must not: ${lines}")

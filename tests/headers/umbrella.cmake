@@ -1,9 +1,9 @@
 # fanfold.hpp names every public header but the opt-in ones. `cmake -D INCLUDE_DIR=include -D UPDATE=ON -P tests/headers/umbrella.cmake` writes it.
 cmake_path(ABSOLUTE_PATH INCLUDE_DIR)
 file(GLOB_RECURSE headers RELATIVE ${INCLUDE_DIR} ${INCLUDE_DIR}/fanfold/*.hpp)
-list(FILTER headers EXCLUDE REGEX "^fanfold/(emulate|testing|adapt)/|/detail/|^fanfold/fanfold\\.hpp$")
+list(FILTER headers EXCLUDE REGEX "^fanfold/(emulate|testing|adapt|kernel)/|/detail/|^fanfold/fanfold\\.hpp$")
 list(SORT headers)
-set(text "#pragma once\n\n/// \\file\n/// Everything that needs no opt-in: without emulate/, testing/, adapt/ and cuda/.\n\n")
+set(text "#pragma once\n\n/// \\file\n/// Everything that needs no opt-in: without the device side (kernel/, emulate/, cuda/), testing/ and adapt/.\n\n")
 foreach(header IN LISTS headers)
   string(APPEND text "#include \"${header}\"\n")
 endforeach()

@@ -118,9 +118,9 @@ void check_gate(char const* function, ffn_weights<T> const& w, bool gated) {
 template <class T, bool G>
 void check_gate(char const*, packed_ffn<T, G> const&, bool) {}
 
-template <class E, class Policy, class Weights, class T, class W, class I, class Y, class... Options>
+template <class E, class Policy, class Weights, class T, class W, class Initial, class Y, class... Options>
 void run_ffn(E const& ex, Policy const& policy, plan_view const& plan, Weights const& weights, matrix_view<T const> x, matrix_view<W const> weight,
-             matrix_view<I const> init, matrix_view<Y> y, Options&... options) {
+             matrix_view<Initial const> init, matrix_view<Y> y, Options&... options) {
   using Activation = std::remove_cvref_t<decltype(policy.activation)>;
   using Combine = std::remove_cvref_t<decltype(policy.combine)>;
   auto const& in = input_bank<Activation::gated>(weights);
@@ -154,7 +154,7 @@ void run_ffn(E const& ex, Policy const& policy, plan_view const& plan, Weights c
   grouped_gemm(ex, plan, source, in, activated_sink<T, Activation>{hidden, policy.activation}, ws);
   auto const after = policy.weigh_input ? none : weight;
   if constexpr (std::is_same_v<Combine, fused_by_expert>) {
-    static_assert(std::is_same_v<Y, arithmetic_t<Y>> && std::is_same_v<Y, W> && std::is_same_v<Y, I>,
+    static_assert(std::is_same_v<Y, arithmetic_t<Y>> && std::is_same_v<Y, W> && std::is_same_v<Y, Initial>,
                   "fused_by_expert folds in place: y, init and weights have the arithmetic type");
     grouped_gemm(ex, plan, plan_rows{as_const(hidden)}, out, folding_sink<Y, T>{y, after, init}, ws);
   } else {

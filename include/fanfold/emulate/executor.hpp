@@ -73,12 +73,15 @@ class executor {
   void wait() const {}
 
  private:
+  // doxygen mistakes the class around it for the concept of the same name
+  /// \cond
   template <class Body, class... Args>
   struct packet {
     Body body;
     std::size_t dynamic_bytes;
     std::tuple<Args...> args;
   };
+  /// \endcond
 
   template <bool Dynamic, class Body, class... Args>
   static void call(void const* data, block& b, std::byte* shared, std::byte* dynamic) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -177,7 +176,7 @@ void run_loop(E const& ex, bin_loop<L, V> const& loop, bin_view const& out, work
   std::int64_t const stride = detail::bin_counter_stride(bins);
   std::uint32_t* const counters = frame.take<std::uint32_t>(chunks.count * stride).data();
 
-  std::atomic<bool> bad{false};
+  bool bad = false;
   for_each_task(ex, chunks.count, [&](std::int64_t c) {
     std::uint32_t* const mine = counters + c * stride;
     for (std::int64_t e = 0; e <= bins; ++e) mine[e] = 0;
@@ -185,10 +184,10 @@ void run_loop(E const& ex, bin_loop<L, V> const& loop, bin_view const& out, work
       if (detail::keys_in_range(run, begin, end, static_cast<std::uint32_t>(bins)))
         detail::count_keys(run, begin, end, mine);
       else
-        bad.store(true, std::memory_order_relaxed);
+        __atomic_store_n(&bad, true, __ATOMIC_RELAXED);
     });
   });
-  if (bad.load()) detail::throw_bad_key(order, bins);
+  if (bad) detail::throw_bad_key(order, bins);
 
   auto const keys_of = [&](std::int64_t e) {
     std::int64_t sum = 0;

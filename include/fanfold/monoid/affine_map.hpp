@@ -84,8 +84,8 @@ struct diagonal_affine_map {
 /// A dense J x J slope (row-major) and an offset of J numbers.
 template <class T, int J>
 struct dense_affine {
-  T slope[J * J];
-  T offset[J];
+  T slope[std::size_t{J * J}];
+  T offset[std::size_t{J}];
 
   template <class Same>
   constexpr bool matches(dense_affine const& other, Same const& same) const {

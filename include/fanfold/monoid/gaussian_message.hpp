@@ -11,8 +11,8 @@ namespace fanfold::inline FANFOLD_ABI {
 /// A Gaussian by its natural parameters: precision Lambda (D x D, symmetric) and eta = Lambda mu.
 template <class T, int D>
 struct gaussian_natural {
-  T eta[D];
-  T precision[D * D];
+  T eta[std::size_t{D}];
+  T precision[std::size_t{D * D}];
 
   template <class Same>
   constexpr bool matches(gaussian_natural const& other, Same const& same) const {
@@ -25,8 +25,8 @@ struct gaussian_natural {
 /// The same by mean and covariance.
 template <class T, int D>
 struct gaussian_moments {
-  T mean[D];
-  T covariance[D * D];
+  T mean[std::size_t{D}];
+  T covariance[std::size_t{D * D}];
 
   template <class Same>
   constexpr bool matches(gaussian_moments const& other, Same const& same) const {
@@ -42,7 +42,7 @@ namespace detail {
 /// Inverse of a symmetric positive definite D x D matrix by Cholesky; false where it is not.
 template <class T, int D>
 FANFOLD_HD inline bool inverse_of_spd(T const* a, T* inverse) {
-  T l[D * D] = {};
+  T l[std::size_t{D * D}] = {};
   for (int j = 0; j < D; ++j) {
     T d = a[j * D + j];
     for (int k = 0; k < j; ++k) d = d - l[j * D + k] * l[j * D + k];
@@ -55,7 +55,7 @@ FANFOLD_HD inline bool inverse_of_spd(T const* a, T* inverse) {
     }
   }
   for (int c = 0; c < D; ++c) {
-    T y[D] = {};
+    T y[std::size_t{D}] = {};
     for (int i = 0; i < D; ++i) {
       T s = i == c ? T(1) : T(0);
       for (int k = 0; k < i; ++k) s = s - l[i * D + k] * y[k];
@@ -126,7 +126,7 @@ struct gaussian_message {
   FANFOLD_HD state lower_vjp(state const& s, output const& g) const {
     output const y = lower(s);
     state d{};
-    T half[D * D] = {};  // Sigma sym(dSigma)
+    T half[std::size_t{D * D}] = {};  // Sigma sym(dSigma)
     for (int i = 0; i < D; ++i)
       for (int j = 0; j < D; ++j) {
         d.eta[i] = d.eta[i] + y.covariance[i * D + j] * g.mean[j];

@@ -132,8 +132,8 @@ struct reproducible_moments {
     if (y.count == 0) return y;
     y.mean = exact_sum<double>{}.lower(s.sum) / static_cast<double>(y.count);
     if (s.out_of_range) return y;
-    std::uint32_t sum[K + 4] = {};
-    std::uint32_t squares[K + 4] = {};
+    std::uint32_t sum[std::size_t{K + 4}] = {};
+    std::uint32_t squares[std::size_t{K + 4}] = {};
     detail::bin_words<K>(s.sum.limb, s.sum.top, sum);
     detail::bin_words<K>(s.squares.limb, s.squares.top, squares);
     y.variance = detail::exact_variance(sum, squares, y.count);

@@ -142,7 +142,7 @@ FANFOLD_HD constexpr bool bin_words(Limb const* limb, int top, std::uint32_t* wo
 /// The integer sum of limb[i] * 2^(32 (top - i) + e0), rounded once to T, ties to even; exact zero is +0.
 template <class T, int K, class Limb>
 FANFOLD_HD constexpr T rounded_bins(Limb const* limb, int top) {
-  std::uint32_t word[K + 4] = {};
+  std::uint32_t word[std::size_t{K + 4}] = {};
   bool const negative = bin_words<K>(limb, top, word);
   int const low = top - K + 1 > 0 ? top - K + 1 : 0;
   T const value = rounded_words<T>(word, K + 4, 32 * low + bins<T>::e0);
