@@ -3,8 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
+#include "fanfold/monoid/arithmetic.hpp"
+#include "fanfold/monoid/extrema.hpp"
+#include "fanfold/monoid/log_sum_exp.hpp"
 #include "reference/canonical.hpp"
 #include "support/bits.hpp"
 #include "support/executors.hpp"
@@ -40,7 +44,57 @@ struct position_code {
   }
 };
 
+// Carriers that fold columns in vector lanes: the bits of folding each column alone.
+template <class A>
+void check_lanes(A const& a) {
+  std::int64_t const rows = 60, sources = 80;
+  for (std::int64_t width : {4, 7, 8, 16, 29, 64, 127}) {
+    random_graph const graph(rows, sources, 45, static_cast<std::uint64_t>(width));
+    auto data = support::reals(static_cast<std::size_t>(sources * width), 5);
+    data[3] = -0.0f;
+    data[4] = 0.0f;
+    data[data.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+    data.back() = -std::numeric_limits<float>::infinity();
+    std::vector<fanfold::bfloat16> half(data.size());
+    for (std::size_t i = 0; i < data.size(); ++i) half[i] = fanfold::from_arithmetic<fanfold::bfloat16>(data[i]);
+    fanfold::matrix_view<float const> const x(data.data(), sources, width);
+    fanfold::matrix_view<fanfold::bfloat16 const> const h(half.data(), sources, width);
+    std::size_t const cells = static_cast<std::size_t>(rows * width);
+    std::vector<float> plain(cells), weighted(cells), narrow(cells), out(cells);
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t c = 0; c < width; ++c) {
+        std::vector<float> items, products, halves;
+        for (auto e = static_cast<std::size_t>(graph.offsets[static_cast<std::size_t>(r)]); e < static_cast<std::size_t>(graph.offsets[static_cast<std::size_t>(r + 1)]); ++e) {
+          items.push_back(x(graph.ids[e], c));
+          products.push_back(graph.values[e] * x(graph.ids[e], c));
+          halves.push_back(fanfold::to_arithmetic(h(graph.ids[e], c)));
+        }
+        auto const at = static_cast<std::size_t>(r * width + c);
+        auto const fold = [&](std::vector<float> const& v) {
+          return v.empty() ? fanfold::empty_answer(a) : a.lower(reference::ordered(a, reference::lifted(a, v)));
+        };
+        plain[at] = fold(items);
+        weighted[at] = fold(products);
+        narrow[at] = fold(halves);
+      }
+    fanfold::matrix_view<float> const y(out.data(), rows, width);
+    fanfold::neighbour_fold(a, graph.view(), fanfold::source_rows{x}, y);
+    CHECK(same_bits(out, plain));
+    fanfold::neighbour_fold(a, graph.view(), fanfold::weighted_source_rows{x, graph.values}, y);
+    CHECK(same_bits(out, weighted));
+    fanfold::neighbour_fold(a, graph.view(), fanfold::source_rows{h}, y);
+    CHECK(same_bits(out, narrow));
+  }
+}
+
 }  // namespace
+
+TEST_CASE("columns in vector lanes have the bits of columns alone") {
+  check_lanes(fanfold::plus<float>{});
+  check_lanes(fanfold::maximum<float>{});
+  check_lanes(fanfold::minimum<float, fanfold::nan_policy::ignore>{});
+  check_lanes(fanfold::log_sum_exp<float>{});
+}
 
 TEST_CASE("sums and weighted sums over neighbours follow the ordered tree on every executor") {
   std::int64_t const rows = 300, sources = 120;

@@ -42,8 +42,10 @@ void fold_rows(A const& a, T const* x, std::int64_t rows, typename A::state* lan
     };
     block.start(a, load(0));
     for (std::int64_t r = 1; r < rows; ++r) {
-      // compute and memory alternate here; a tile ahead keeps both busy
-      for (int line = 0; line < L; line += 64 / static_cast<int>(sizeof(T))) __builtin_prefetch(x + (r + 32) * L + line);
+      // heavy carriers let compute and memory alternate: a tile ahead keeps both busy
+      if constexpr (!std::is_arithmetic_v<typename A::state>)
+        for (int line = 0; line < L; line += 64 / static_cast<int>(sizeof(T)))
+          __builtin_prefetch(x + (r + 32) * L + line);
       block.absorb(a, load(r));
     }
     for (int l = 0; l < L; ++l) lane[l] = block.lane(a, l);

@@ -48,7 +48,24 @@ template <class R, class RowAt, class Out>
 void fold_segment(R const& r, RowAt const& row_at, std::int64_t begin, std::int64_t end, Out* out, std::int64_t columns) {
   std::int64_t c = 0;
   for (; c + 64 <= columns; c += 64) fold_segment_columns<64, true>(r, row_at, begin, end, c, 64, out);
-  for (; c + 16 <= columns; c += 16) fold_segment_columns<16, true>(r, row_at, begin, end, c, 16, out);
+  if (c + 32 <= columns) {
+    fold_segment_columns<32, true>(r, row_at, begin, end, c, 32, out);
+    c += 32;
+  }
+  if (c + 16 <= columns) {
+    fold_segment_columns<16, true>(r, row_at, begin, end, c, 16, out);
+    c += 16;
+  }
+  if constexpr (columns_are_lanes<R, 8>) {
+    if (c + 8 <= columns) {
+      fold_segment_columns<8, true>(r, row_at, begin, end, c, 8, out);
+      c += 8;
+    }
+    if (c + 4 <= columns) {
+      fold_segment_columns<4, true>(r, row_at, begin, end, c, 4, out);
+      c += 4;
+    }
+  }
   if (columns == 1)
     fold_segment_columns<1, true>(r, row_at, begin, end, c, 1, out);
   else if (c < columns)

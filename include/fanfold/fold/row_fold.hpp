@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -7,6 +8,7 @@
 #include "fanfold/core/half.hpp"
 #include "fanfold/fold/empty_policy.hpp"
 #include "fanfold/fold/tree.hpp"
+#include "fanfold/monoid/lane_block.hpp"
 #include "fanfold/monoid/row_monoid.hpp"
 
 // The ordered tree over whole rows: runs of 32 rows folded left, adjacent pairs over runs, column by column. Leaf of E2, E4's sweeps and E7.
@@ -74,13 +76,47 @@ FANFOLD_HD void fold_row_run(R const& r, RowAt const& row_at, std::int64_t begin
   for (std::int64_t i = begin + 1; i < end; ++i) s.absorb(r, row_at(i), first, width);
 }
 
+/// Whether W columns can fold as the lanes of their carrier.
+template <class R, int W>
+inline constexpr bool columns_are_lanes = false;
+template <class A, int W>
+inline constexpr bool columns_are_lanes<columnwise<A>, W> = has_lane_block<A, W>;
+
+/// W columns of a row as inputs: where they lie, or converted into `buffer`.
+template <class Input, int W, class Row>
+FANFOLD_INLINE Input const* row_inputs(Row const& row, std::int64_t first, Input (&buffer)[std::size_t{W}]) {
+  if constexpr (requires { requires std::is_same_v<decltype(row.data), Input const*> && !requires { row.weight; }; }) {
+    return row.data + first;
+  } else {
+    for (int c = 0; c < W; ++c) buffer[c] = load_item<Input>(row[first + c]);
+    return buffer;
+  }
+}
+
+/// A run by the lanes of the carrier, on the host.
+template <class A, int W, class RowAt>
+FANFOLD_INLINE void fold_row_lanes(columnwise<A> const& r, RowAt const& row_at, std::int64_t begin, std::int64_t end, std::int64_t first,
+                                   row_state<columnwise<A>, W>& s) {
+  typename A::template lane_block<W> lanes;
+  typename A::input buffer[std::size_t{W}];
+  lanes.start(r.aggregator, row_inputs<typename A::input, W>(row_at(begin), first, buffer));
+  for (std::int64_t i = begin + 1; i < end; ++i) lanes.absorb(r.aggregator, row_inputs<typename A::input, W>(row_at(i), first, buffer));
+  for (int c = 0; c < W; ++c) s.column[c] = lanes.lane(r.aggregator, c);
+}
+
 /// Rows [begin, end), not empty, by the ordered tree.
 template <class R, int W, class RowAt>
 void fold_row_range(R const& r, RowAt const& row_at, std::int64_t begin, std::int64_t end, std::int64_t first, int width, row_state<R, W>& s) {
-  if (end - begin <= run_items) return fold_row_run(r, row_at, begin, end, first, width, s);
+  auto const fold_run = [&](std::int64_t from, std::int64_t to) {
+    if constexpr (columns_are_lanes<R, W>) {
+      if (width == W) return fold_row_lanes(r, row_at, from, to, first, s);
+    }
+    fold_row_run(r, row_at, from, to, first, width, s);
+  };
+  if (end - begin <= run_items) return fold_run(begin, end);
   row_tree<R, W> tree;
   for (; begin < end; begin += run_items) {
-    fold_row_run(r, row_at, begin, begin + run_items < end ? begin + run_items : end, first, width, s);
+    fold_run(begin, begin + run_items < end ? begin + run_items : end);
     tree.push(r, s, width);
   }
   tree.root(r, s, width);

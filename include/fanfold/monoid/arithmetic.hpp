@@ -6,6 +6,7 @@
 
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/half.hpp"
+#include "fanfold/core/vector_lanes.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/monoid/concept.hpp"
 
@@ -93,6 +94,21 @@ struct plus {
   }
   /// dL/dx_i = g.
   FANFOLD_HD constexpr constant_pullback<output> fold_vjp(state const&, output const& g) const { return {g}; }
+
+  template <int L>
+    requires(L >= 4 && std::is_same_v<T, state> && std::is_floating_point_v<state>)
+  struct lane_block {
+    using registers = vector_lanes<state, L>;
+    registers sum;
+
+    void start(plus const&, input const* x) {
+      for (int p = 0; p < registers::pieces; ++p) sum.v[p] = registers::load(x, p);
+    }
+    void absorb(plus const&, input const* FANFOLD_RESTRICT x) {
+      for (int p = 0; p < registers::pieces; ++p) sum.v[p] = sum.v[p] + registers::load(x, p);
+    }
+    state lane(plus const&, int l) const { return sum.lane(l); }
+  };
 };
 
 /// Product in `Accumulator` (integers wrap; floats may over- or underflow, see scaled_product). Of no items: 1.

@@ -7,6 +7,7 @@
 #include "fanfold/core/check.hpp"
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/ieee.hpp"
+#include "fanfold/core/vector_lanes.hpp"
 #include "fanfold/monoid/concept.hpp"
 
 namespace fanfold::inline FANFOLD_ABI {
@@ -24,19 +25,22 @@ template <class T, side Side, nan_policy Nan>
 struct extremum_key {
   using type = decltype(monotone_key(T{}));
 
-  FANFOLD_HD static constexpr T identity() { return Side == side::greatest ? below_all<T>() : above_all<T>(); }
+  static constexpr bool greatest = Side == side::greatest;
+
+  FANFOLD_HD static constexpr T identity() { return greatest ? below_all<T>() : above_all<T>(); }
+  /// The key of NaN: wins over all, or over none.
+  static constexpr type of_nan =
+      Nan == nan_policy::propagate ? (greatest ? integer_max<type> : integer_min<type>) : static_cast<type>(monotone_key(identity()));
   FANFOLD_HD static constexpr type of(T x) {
     if constexpr (std::is_floating_point_v<T>) {
-      constexpr type wins = Side == side::greatest ? integer_max<type> : integer_min<type>;
-      type const nan_key = Nan == nan_policy::propagate ? wins : monotone_key(identity());
       type const k = monotone_key(x);
-      return x != x ? nan_key : k;
+      return x != x ? of_nan : k;
     } else {
       return x;
     }
   }
   FANFOLD_HD static constexpr type better(type a, type b) {
-    if constexpr (Side == side::greatest)
+    if constexpr (greatest)
       return a > b ? a : b;
     else
       return a < b ? a : b;
@@ -46,15 +50,35 @@ struct extremum_key {
 /// Lanes as integer keys: float comparisons with these NaN and zero rules do not vectorise, integer ones do.
 template <class M, class Key, class T, int L>
 struct extremum_lanes {
-  typename Key::type key[std::size_t{L}];
+  using number = typename Key::type;
+  using registers = vector_lanes<number, L>;
+  using piece = typename registers::piece;
+  registers key;
 
-  FANFOLD_HD void start(M const&, T const* x) {
-    for (int l = 0; l < L; ++l) key[l] = Key::of(x[l]);
+  void start(M const&, T const* x) {
+    for (int p = 0; p < registers::pieces; ++p) key.v[p] = key_of(registers::load(x, p));
   }
-  FANFOLD_HD void absorb(M const&, T const* FANFOLD_RESTRICT x) {
-    for (int l = 0; l < L; ++l) key[l] = Key::better(key[l], Key::of(x[l]));
+  void absorb(M const&, T const* FANFOLD_RESTRICT x) {
+    for (int p = 0; p < registers::pieces; ++p) {
+      piece const a = key.v[p], b = key_of(registers::load(x, p));
+      if constexpr (Key::greatest)
+        key.v[p] = a > b ? a : b;
+      else
+        key.v[p] = a < b ? a : b;
+    }
   }
-  FANFOLD_HD T lane(M const&, int l) const { return from_monotone_key<T>(key[l]); }
+  T lane(M const&, int l) const { return from_monotone_key<T>(key.lane(l)); }
+
+ private:
+  static piece key_of(piece bits) {
+    if constexpr (std::is_floating_point_v<T>) {
+      constexpr auto magnitude = static_cast<number>(~ieee<T>::sign);
+      piece const k = bits ^ ((bits >> (sizeof(T) * 8 - 1)) & magnitude);
+      return (bits & magnitude) > static_cast<number>(ieee<T>::infinity) ? registers::filled(Key::of_nan) : k;
+    } else {
+      return bits;
+    }
+  }
 };
 
 /// Gradient of an extremum whose state counts the m items that reach it: g / m to each of them.
@@ -78,7 +102,9 @@ struct extremum {
   FANFOLD_HD constexpr state identity() const { return key::identity(); }
   FANFOLD_HD constexpr state lift(input const& x) const { return from_monotone_key<T>(key::of(x)); }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const {
-    return from_monotone_key<T>(key::better(key::of(a), key::of(b)));
+    if (a > b) return key::greatest ? a : b;
+    if (a < b) return key::greatest ? b : a;
+    return from_monotone_key<T>(key::better(key::of(a), key::of(b)));  // equal, as zeros of both signs are, or NaN
   }
   FANFOLD_HD constexpr output lower(state const& s) const { return canonical(s); }
 };

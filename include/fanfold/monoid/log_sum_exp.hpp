@@ -134,7 +134,8 @@ struct log_sum_exp {
         sum[l] = s.sum;
       }
     }
-    FANFOLD_HD void absorb(log_sum_exp const&, input const* FANFOLD_RESTRICT x) {
+    // a function of its own: g++ vectorises it reliably there
+    FANFOLD_NOINLINE FANFOLD_HD void absorb(log_sum_exp const&, input const* FANFOLD_RESTRICT x) {
       for (int l = 0; l < L; ++l) detail::absorb_softmax(max[l], sum[l], Base::scale(x[l]));
     }
     FANFOLD_HD state lane(log_sum_exp const&, int l) const { return {sum[l] != sum[l] ? sum[l] : max[l], sum[l]}; }
