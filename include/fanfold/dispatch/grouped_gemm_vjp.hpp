@@ -6,6 +6,7 @@
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/half.hpp"
 #include "fanfold/core/view.hpp"
+#include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/detail/check_plan.hpp"
 #include "fanfold/dispatch/detail/gemm_task.hpp"
 #include "fanfold/dispatch/grouped_gemm.hpp"

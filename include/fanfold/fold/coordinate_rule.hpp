@@ -6,6 +6,7 @@
 
 #include "fanfold/core/bits.hpp"
 #include "fanfold/core/bundle.hpp"
+#include "fanfold/core/check.hpp"
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/small_array.hpp"
 #include "fanfold/fold/lane_vector.hpp"

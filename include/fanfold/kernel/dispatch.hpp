@@ -140,13 +140,13 @@ struct row_accumulator<R, V, true> {
 };
 
 /// A thread folds V columns of a token; tokens pull from their rows.
-template <int V, bool Deep, class R, class Action, class Order, class T, class W, class I>
+template <int V, bool Deep, class R, class Action, class Order, class T, class W, class Initial>
 struct combine_body {
   combine_loop<R, Action, Order> loop;
   plan_view plan;
   matrix_view<T const> rows;
   matrix_view<W const> weight;
-  matrix_view<I const> init;
+  matrix_view<Initial const> init;
 
   template <block B, class Out>
   FANFOLD_HD void operator()(B& b, matrix_view<Out> y) const {
@@ -160,7 +160,7 @@ struct combine_body {
  private:
   using A = arithmetic_t<T>;
   using state_type = fanfold::detail::row_state<R, V>;
-  using initial_row = fanfold::detail::shifted_row<fanfold::detail::plain_row<I>>;
+  using initial_row = fanfold::detail::shifted_row<fanfold::detail::plain_row<Initial>>;
 
   FANFOLD_HD initial_row initial(std::int64_t t, std::int64_t first) const { return {{init.data() + t * init.stride()}, first}; }
   FANFOLD_HD auto row(slot_walk<Order> const& walk, std::int64_t first) const {
@@ -203,10 +203,10 @@ bool packs_fit(matrix_view<T> m) {
   return is_pack_aligned<V>(m.data()) && m.stride() % V == 0 && m.cols() % V == 0;
 }
 
-template <int V, bool Deep, class E, class R, class Action, class Order, class T, class W, class I, class Out>
+template <int V, bool Deep, class E, class R, class Action, class Order, class T, class W, class Initial, class Out>
 void launch_combine(E const& ex, combine_loop<R, Action, Order> const& loop, plan_view const& plan, matrix_view<T const> rows,
-                    matrix_view<W const> weight, matrix_view<I const> init, matrix_view<Out> y) {
-  using body = combine_body<V, Deep, R, Action, Order, T, W, I>;
+                    matrix_view<W const> weight, matrix_view<Initial const> init, matrix_view<Out> y) {
+  using body = combine_body<V, Deep, R, Action, Order, T, W, Initial>;
   unsigned const threads = threads_for<body>(ex);
   ex.launch(body{loop, plan, rows, weight, init}, blocks_for(ex, plan.tokens * (y.cols() / V), threads, threads), threads, y);
 }
@@ -246,9 +246,9 @@ void run_loop(E const& ex, gather_loop<Scale> const& loop, plan_view const& plan
 }
 
 /// Device form of `fold_combine`: one launch. At most 2,048 slots.
-template <device_executor E, class R, class Action, class Order, class T, class W, class I, class Out>
+template <device_executor E, class R, class Action, class Order, class T, class W, class Initial, class Out>
 void run_loop(E const& ex, combine_loop<R, Action, Order> const& loop, plan_view const& plan, matrix_view<T const> rows, matrix_view<W const> weight,
-              matrix_view<I const> init, matrix_view<Out> y, workspace&) {
+              matrix_view<Initial const> init, matrix_view<Out> y, workspace&) {
   check_argument(plan.slots <= tile_items, "fold_combine", "slots", plan.slots, "at most 2048 on a device");
   if (y.empty()) return;
   constexpr bool simple = detail::is_columnwise<R> && (std::is_same_v<Action, scale> || std::is_same_v<Action, ignore_weight>);

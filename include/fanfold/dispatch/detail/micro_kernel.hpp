@@ -44,7 +44,7 @@ FANFOLD_NOINLINE FANFOLD_FMA void multiply_tile(A const* a, T const* b, std::int
   using shape = gemm_shape<A>;
   using vector = typename shape::vector;
   constexpr int V = shape::vectors;
-  vector sum[M][V];
+  vector sum[std::size_t{M}][std::size_t{V}];
   for (int m = 0; m < M; ++m)
     for (int v = 0; v < V; ++v) {
       if (resume)
@@ -53,7 +53,7 @@ FANFOLD_NOINLINE FANFOLD_FMA void multiply_tile(A const* a, T const* b, std::int
         sum[m][v] = vector{};
     }
   for (std::int64_t k = 0; k < terms; ++k) {
-    vector w[V];
+    vector w[std::size_t{V}];
     for (int v = 0; v < V; ++v) {
       T const* const from = b + k * shape::panel + v * shape::lanes;
       if constexpr (std::is_same_v<A, T>) {

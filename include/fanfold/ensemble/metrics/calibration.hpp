@@ -21,9 +21,9 @@ struct calibration_errors {
 /// Per bin: samples, sum of confidences, right answers.
 template <int Bins>
 struct calibration_state {
-  std::int64_t count[Bins] = {};
-  std::int64_t right[Bins] = {};
-  double confidence[Bins] = {};
+  std::int64_t count[std::size_t{Bins}] = {};
+  std::int64_t right[std::size_t{Bins}] = {};
+  double confidence[std::size_t{Bins}] = {};
 };
 
 /// Expected and maximum calibration error (Guo et al., On calibration of modern neural networks, 2017). Bin b covers confidences (b/Bins, (b+1)/Bins],

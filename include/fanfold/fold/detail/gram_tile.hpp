@@ -37,55 +37,55 @@ FANFOLD_INLINE typename V::scalar halve(V const& v) {
   }
 }
 
-/// Coordinates [begin, begin + length) of I rows of x against J rows of y. Four (float, 64-byte registers) passes over the tile, each for as
-/// many of the 64 lanes as a register holds, so that the I * J sums stay in registers.
-template <int I, int J, class V, class P, class T>
+/// Coordinates [begin, begin + length) of M rows of x against Columns rows of y. Four (float, 64-byte registers) passes over the tile, each for as
+/// many of the 64 lanes as a register holds, so that the M * Columns sums stay in registers.
+template <int M, int Columns, class V, class P, class T>
 FANFOLD_NOINLINE void gram_block(P const& form, T const* const* a, T const* const* b, T const* reference, std::int64_t begin, std::int64_t length,
                                  double (*out)[4]) {
   using A = typename V::scalar;
   constexpr int L = static_cast<int>(tile_lanes), W = V::lanes, passes = L / W;
-  T const *x[std::size_t{I}], *y[std::size_t{J}];
-  for (int i = 0; i < I; ++i) x[i] = a[i] + begin;
-  for (int j = 0; j < J; ++j) y[j] = b[j] + begin;
+  T const *x[std::size_t{M}], *y[std::size_t{Columns}];
+  for (int i = 0; i < M; ++i) x[i] = a[i] + begin;
+  for (int j = 0; j < Columns; ++j) y[j] = b[j] + begin;
   T const* const r = P::centred ? reference + begin : nullptr;
   std::int64_t const full = length / L, rest = length % L;
 
-  V lanes[std::size_t{passes}][std::size_t{I}][std::size_t{J}];
+  V lanes[std::size_t{passes}][std::size_t{M}][std::size_t{Columns}];
   for (int p = 0; p < passes && full > 0; ++p) {
-    V left[std::size_t{I}], right[std::size_t{J}], sum[std::size_t{I}][std::size_t{J}];
+    V left[std::size_t{M}], right[std::size_t{Columns}], sum[std::size_t{M}][std::size_t{Columns}];
     auto const load = [&](std::int64_t row) __attribute__((always_inline)) {
       std::int64_t const c = row * L + p * W;
-      for (int i = 0; i < I; ++i) left[i] = load_lanes<V>(x[i] + c);
-      for (int j = 0; j < J; ++j) right[j] = load_lanes<V>(y[j] + c);
+      for (int i = 0; i < M; ++i) left[i] = load_lanes<V>(x[i] + c);
+      for (int j = 0; j < Columns; ++j) right[j] = load_lanes<V>(y[j] + c);
       if constexpr (P::centred) {
         V const middle = load_lanes<V>(r + c);
-        for (int i = 0; i < I; ++i) left[i] = left[i] - middle;
-        for (int j = 0; j < J; ++j) right[j] = right[j] - middle;
+        for (int i = 0; i < M; ++i) left[i] = left[i] - middle;
+        for (int j = 0; j < Columns; ++j) right[j] = right[j] - middle;
       }
     };
     load(0);
-    for (int i = 0; i < I; ++i)
-      for (int j = 0; j < J; ++j) sum[i][j] = form.term(left[i], right[j]);
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < Columns; ++j) sum[i][j] = form.term(left[i], right[j]);
     for (std::int64_t row = 1; row < full; ++row) {
       load(row);
-      for (int i = 0; i < I; ++i)
-        for (int j = 0; j < J; ++j) sum[i][j] = sum[i][j] + form.term(left[i], right[j]);
+      for (int i = 0; i < M; ++i)
+        for (int j = 0; j < Columns; ++j) sum[i][j] = sum[i][j] + form.term(left[i], right[j]);
     }
-    for (int i = 0; i < I; ++i)
-      for (int j = 0; j < J; ++j) lanes[p][i][j] = sum[i][j];
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < Columns; ++j) lanes[p][i][j] = sum[i][j];
   }
 
   if (rest == 0) {
-    for (int i = 0; i < I; ++i)
-      for (int j = 0; j < J; ++j) {
+    for (int i = 0; i < M; ++i)
+      for (int j = 0; j < Columns; ++j) {
         for (int q = passes / 2; q > 0; q /= 2)
           for (int p = 0; p < q; ++p) lanes[p][i][j] = lanes[p][i][j] + lanes[p + q][i][j];
         out[i][j] = static_cast<double>(halve(lanes[0][i][j]));
       }
     return;
   }
-  for (int i = 0; i < I; ++i)
-    for (int j = 0; j < J; ++j) {
+  for (int i = 0; i < M; ++i)
+    for (int j = 0; j < Columns; ++j) {
       A lane[std::size_t{L}];
       for (int p = 0; p < passes && full > 0; ++p) lanes[p][i][j].store(lane + p * W);
       for (std::int64_t l = 0; l < rest; ++l) {
@@ -111,15 +111,15 @@ FANFOLD_NOINLINE void gram_block(P const& form, T const* const* a, T const* cons
 inline constexpr int gram_rows = 4;
 inline constexpr int gram_columns = FANFOLD_VECTOR_BYTES == 64 ? 4 : 2;
 
-template <int I, class V, class P, class T>
+template <int M, class V, class P, class T>
 FANFOLD_INLINE void gram_columns_of(P const& form, T const* const* a, T const* const* b, int columns, T const* reference, std::int64_t begin,
                                     std::int64_t length, double (*out)[4]) {
   if (columns == 1)
-    gram_block<I, 1, V>(form, a, b, reference, begin, length, out);
+    gram_block<M, 1, V>(form, a, b, reference, begin, length, out);
   else if (columns == 2)
-    gram_block<I, 2, V>(form, a, b, reference, begin, length, out);
+    gram_block<M, 2, V>(form, a, b, reference, begin, length, out);
   else
-    gram_block<I, gram_columns, V>(form, a, b, reference, begin, length, out);
+    gram_block<M, gram_columns, V>(form, a, b, reference, begin, length, out);
 }
 
 /// One tile of all pairs; `out` is n x m (of a symmetric matrix the upper triangle, the rest unspecified).
