@@ -22,6 +22,7 @@
 #include "fanfold/core/small_array.hpp"
 #include "fanfold/core/staged.hpp"
 #include "fanfold/core/thread_pool.hpp"
+#include "fanfold/core/vector_lanes.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
 #include "fanfold/dispatch/activation.hpp"
