@@ -1,5 +1,6 @@
 // Folds: any monoid, any executor, the same bits.
 
+// [fold]
 #include <cstdint>
 #include <cstdio>
 #include <vector>
@@ -15,7 +16,6 @@
 #include "fanfold/monoid/log_sum_exp.hpp"
 #include "fanfold/monoid/moments.hpp"
 
-// [fold]
 namespace ff = fanfold;
 
 int main() {

@@ -1,5 +1,6 @@
 // Routing: one pass over each row of logits scores, selects, weighs and counts.
 
+// [route]
 #include <cstdint>
 #include <cstdio>
 #include <vector>
@@ -8,7 +9,6 @@
 #include "fanfold/route/balance_loss.hpp"
 #include "fanfold/route/token_choice.hpp"
 
-// [route]
 namespace ff = fanfold;
 using router = ff::route::token_choice<ff::route::softmax_score, ff::route::top_k, ff::route::sum_norm>;
 

@@ -1,5 +1,6 @@
 // Dispatch: carry rows to their experts, run them, fold the results back.
 
+// [dispatch]
 #include <cstdint>
 #include <cstdio>
 #include <vector>
@@ -10,7 +11,6 @@
 #include "fanfold/monoid/extrema.hpp"
 #include "fanfold/route/assignment.hpp"
 
-// [dispatch]
 namespace ff = fanfold;
 
 int main() {

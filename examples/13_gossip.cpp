@@ -1,5 +1,6 @@
 // Gossip: a topology, weights, a correction.
 
+// [gossip]
 #include <cstdint>
 #include <cstdio>
 #include <vector>
@@ -14,7 +15,6 @@
 #include "fanfold/gossip/variance_correction.hpp"
 #include "fanfold/monoid/moments.hpp"
 
-// [gossip]
 namespace ff = fanfold;
 
 int main() {

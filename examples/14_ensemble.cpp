@@ -1,5 +1,6 @@
 // Ensembles: combine what several models say, and measure it with mergeable metrics.
 
+// [ensemble]
 #include <cstdint>
 #include <cstdio>
 #include <vector>
@@ -8,7 +9,6 @@
 #include "fanfold/ensemble/metrics/quality.hpp"
 #include "fanfold/ensemble/output.hpp"
 
-// [ensemble]
 namespace ff = fanfold;
 
 int main() {
@@ -43,4 +43,4 @@ int main() {
 // model 0 alone        accuracy 0.75, log loss 0.5812, Brier 0.3030, calibration error 0.3254
 // mean probability     accuracy 1.00, log loss 0.6183, Brier 0.3252, calibration error 0.4602
 // mean logit, weighted accuracy 1.00, log loss 0.6198, Brier 0.3264, calibration error 0.4539
-// weighted vote        accuracy 1.00, log loss -0.0000, Brier 0.0000, calibration error 0.0000
+// weighted vote        accuracy 1.00, log loss 0.0000, Brier 0.0000, calibration error 0.0000

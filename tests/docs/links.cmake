@@ -5,6 +5,7 @@ file(GLOB top ${SOURCE_DIR}/*.md)
 foreach(page IN LISTS pages top)
   cmake_path(GET page PARENT_PATH folder)
   file(READ ${page} text)
+  string(REGEX REPLACE "```[^`]*```" "" text "${text}")  # code has such brackets too
   string(REPLACE "](" "<link>" text "${text}")  # brackets and semicolons have a meaning in lists
   string(REGEX REPLACE "[][;]" " " text "${text}")
   string(REGEX MATCHALL "<link>[^)#:\n]+[)#]" links "${text}")

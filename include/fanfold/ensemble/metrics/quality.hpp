@@ -16,7 +16,7 @@ struct negative_log_likelihood : mean_metric {
 
   FANFOLD_HD mean_state lift(input const& x) const {
     double const p = static_cast<double>(to_arithmetic(x.p[x.label]));
-    return {-math::log(p < floor ? floor : p), 1};
+    return {0.0 - math::log(p < floor ? floor : p), 1};  // +0 where p is 1
   }
 };
 
