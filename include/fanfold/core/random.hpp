@@ -39,6 +39,8 @@ enum : std::uint32_t {
   bootstrap_base = 0x42530000,       // + member
   augmentation = 0x52410000,         // tag sample
   metropolis_hastings = 0x4D480000,  // tag step
+  bucketing = 0x424B0000,            // tag round; sequential
+  attack_noise_base = 0x41540000,    // + faulty row; tag round, element coordinate
 };
 }  // namespace streams
 
