@@ -62,7 +62,7 @@ TEST_CASE("gram on a device: several tiles a task and several tasks") {
   grid.n = grid.m = n;
   ff::workspace ws;
   ff::emulate::executor const ex(ws);
-  ff::device_rows<float const> const rows{x.data(), d, nullptr};
+  ff::device_rows<float const> const rows(x.data(), nullptr, d, static_cast<std::int64_t>(x.size()) / d, d);
   doubles sums(static_cast<std::size_t>(3 * n * n)), total(static_cast<std::size_t>(n * n)), expected(total);
   ff::view<double> const to(sums);
   ex.launch(ff::detail::gram_tiles_body<ff::dot_products, float>{{}, rows, rows, grid, true, true}, 2, 64u, to);

@@ -153,7 +153,8 @@ class safetensors_writer {
   /// A pair of strings for `__metadata__`.
   void add_metadata(std::string key, std::string value) {
     check_argument(detail::is_utf8(key) && detail::is_utf8(value), "io::safetensors_writer::add_metadata", "key and value", key, "UTF-8");
-    metadata_.push_back({std::move(key), {json_kind::string, std::move(value), {}, {}}});
+    keys_.push_back(std::move(key));
+    values_.push_back(std::move(value));
   }
   /// The format cannot name the same bytes twice; this notes in the metadata that `name` is another name of `original`.
   void add_alias(std::string const& name, std::string const& original) { add_metadata("alias." + name, original); }
@@ -179,7 +180,6 @@ class safetensors_writer {
   }
 
  private:
-  using json_kind = detail::json_value::kind;
   struct entry {
     tensor_info info;
     view<std::byte const> bytes;
@@ -190,17 +190,17 @@ class safetensors_writer {
     for (std::size_t i = 1; i < by_name.size(); ++i)
       check_argument(entries_[by_name[i - 1]].info.name != entries_[by_name[i]].info.name, "io::safetensors_writer::write", "name of a tensor",
                      entries_[by_name[i]].info.name, "used once");
-    check_argument(!detail::has_duplicate_keys(metadata_), "io::safetensors_writer::write", "metadata", "a repeated key", "of different keys");
+    check_argument(!detail::has_duplicates(keys_), "io::safetensors_writer::write", "metadata", "a repeated key", "of different keys");
   }
 
   std::string header_text(std::vector<std::size_t> const& order, std::uint64_t align) const {
     std::string text = "{";
-    if (!metadata_.empty()) {
-      auto const by_key = detail::sorted_indices(metadata_.size(), [&](std::size_t a, std::size_t b) { return metadata_[a].key < metadata_[b].key; });
+    if (!keys_.empty()) {
+      auto const by_key = detail::sorted_indices(keys_.size(), [&](std::size_t a, std::size_t b) { return keys_[a] < keys_[b]; });
       text += "\"__metadata__\":{";
       for (std::size_t i : by_key) {
         if (text.back() != '{') text += ',';
-        text += detail::json_quoted(metadata_[i].key) + ':' + detail::json_quoted(metadata_[i].value.text);
+        text += detail::json_quoted(keys_[i]) + ':' + detail::json_quoted(values_[i]);
       }
       text += '}';
     }
@@ -221,7 +221,7 @@ class safetensors_writer {
   }
 
   std::vector<entry> entries_;
-  std::vector<detail::json_member> metadata_;
+  std::vector<std::string> keys_, values_;  // of the metadata
 };
 
 }  // namespace fanfold::inline FANFOLD_ABI::io

@@ -65,13 +65,13 @@ class safetensors_checker {
     require(root.is(json_value::kind::object), "one whose header is a JSON object");
     safetensors_header header;
     header.data_offset = 8 + text.size();
-    for (json_member const& m : root.members) {
-      if (m.key == "__metadata__") {
-        read_metadata(m.value, header);
+    for (std::size_t i = 0; i < root.keys.size(); ++i) {
+      if (root.keys[i] == "__metadata__") {
+        read_metadata(root.items[i], header);
         continue;
       }
       require(header.tensors.size() < limits_.tensors, "one of fewer tensors");
-      header.tensors.push_back(read_tensor(m));
+      header.tensors.push_back(read_tensor(root.keys[i], root.items[i]));
     }
     order_and_tile(header, size - header.data_offset);
     return header;
@@ -80,9 +80,9 @@ class safetensors_checker {
  private:
   void read_metadata(json_value const& v, safetensors_header& header) const {
     require(v.is(json_value::kind::object), "one whose __metadata__ is an object");
-    for (json_member const& m : v.members) {
-      require(m.value.is(json_value::kind::string), "one whose __metadata__ holds strings only");
-      header.metadata.emplace_back(m.key, m.value.text);
+    for (std::size_t i = 0; i < v.keys.size(); ++i) {
+      require(v.items[i].is(json_value::kind::string), "one whose __metadata__ holds strings only");
+      header.metadata.emplace_back(v.keys[i], v.items[i].text);
     }
   }
 
@@ -95,19 +95,20 @@ class safetensors_checker {
     return n;
   }
 
-  tensor_info read_tensor(json_member const& m) const {
-    require(m.key.size() <= limits_.name_bytes, "one of shorter tensor names");
-    require(m.value.is(json_value::kind::object), "one whose tensors are objects");
+  tensor_info read_tensor(std::string const& name, json_value const& v) const {
+    require(name.size() <= limits_.name_bytes, "one of shorter tensor names");
+    require(v.is(json_value::kind::object), "one whose tensors are objects");
     json_value const *type = nullptr, *shape = nullptr, *offsets = nullptr;
-    for (json_member const& field : m.value.members) {
-      json_value const*& place = field.key == "dtype" ? type : field.key == "shape" ? shape : offsets;
-      bool const known = field.key == "dtype" || field.key == "shape" || field.key == "data_offsets";
+    for (std::size_t i = 0; i < v.keys.size(); ++i) {
+      std::string const& key = v.keys[i];
+      json_value const*& place = key == "dtype" ? type : key == "shape" ? shape : offsets;
+      bool const known = key == "dtype" || key == "shape" || key == "data_offsets";
       require(known || limits_.unknown_keys, "one whose tensors have the keys dtype, shape and data_offsets only");
-      if (known) place = &field.value;
+      if (known) place = &v.items[i];
     }
     require(type != nullptr && shape != nullptr && offsets != nullptr, "one whose tensors have dtype, shape and data_offsets");
     tensor_info t;
-    t.name = m.key;
+    t.name = name;
     require(type->is(json_value::kind::string) && find_tensor_type(type->text, t.type), "one of known element types");
     require(shape->is(json_value::kind::array) && shape->items.size() <= limits_.rank, "one whose shapes are arrays within the rank limit");
     for (json_value const& n : shape->items) t.shape.push_back(natural(n));

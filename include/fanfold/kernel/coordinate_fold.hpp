@@ -14,7 +14,7 @@
 #include "fanfold/fold/sorting_network.hpp"
 #include "fanfold/kernel/block.hpp"
 #include "fanfold/kernel/device_executor.hpp"
-#include "fanfold/kernel/device_rows.hpp"
+#include "fanfold/kernel/row_table.hpp"
 #include "fanfold/kernel/status.hpp"
 
 namespace fanfold::inline FANFOLD_ABI {
@@ -41,7 +41,7 @@ struct coordinate_task {
 
   template <class B>
   FANFOLD_HD key load(B& b, std::int64_t i, std::int64_t c) const {
-    A const x = to_arithmetic(rows.row(i)[c]);
+    A const x = to_arithmetic(rows.row_data(i)[c]);
     if (nan == nonfinite::reject && x != x) raise(b, status, data_fault::not_finite);
     return encode_key(x, most());
   }
@@ -51,7 +51,7 @@ struct coordinate_task {
     using parts = rule_values<std::remove_cvref_t<decltype(answer)>>;
     for (int o = 0; o < parts::count; ++o) {
       A const value = ends_with_nan ? math::quiet_nan<A>() : parts::get(answer, o);
-      out.row(o)[c] = from_arithmetic<Out>(static_cast<arithmetic_t<Out>>(value));
+      out.row_data(o)[c] = from_arithmetic<Out>(static_cast<arithmetic_t<Out>>(value));
     }
   }
   FANFOLD_HD bool is_nan(key k) const { return nan == nonfinite::propagate && k == order_key<A>::nan; }
@@ -126,7 +126,7 @@ struct no_rows_body {
   template <block B>
   FANFOLD_HD void operator()(B& b, device_rows<Out> out, std::int64_t outputs, std::int64_t d) const {
     for (std::int64_t i = grid_thread(b); i < outputs * d; i += grid_threads(b))
-      out.row(i / d)[i % d] = from_arithmetic<Out>(math::quiet_nan<arithmetic_t<Out>>());
+      out.row_data(i / d)[i % d] = from_arithmetic<Out>(math::quiet_nan<arithmetic_t<Out>>());
   }
 };
 
@@ -170,14 +170,14 @@ void run_loop(E const& ex, coordinate_loop<R> const& loop, rows_view<T const> co
   std::int64_t const d = rows.cols();
   if (d == 0) return;
   workspace::frame frame(ws);
-  device_rows<Out> const to = to_device(ex, out, frame);
+  device_rows<Out> const to = to_device_rows(ex, out, frame);
   if (rows.rows() == 0) {
     using body = detail::no_rows_body<Out>;
     unsigned const threads = threads_for<body>(ex);
     return ex.launch(body{}, blocks_for(ex, out.rows() * d, threads, threads), threads, to, out.rows(), d);
   }
   using task_type = detail::coordinate_task<R, T, Out>;
-  task_type const task{loop.rule, to_device(ex, rows, frame), to, rows.rows(), d, loop.nan, ex.status()};
+  task_type const task{loop.rule, to_device_rows(ex, rows, frame), to, rows.rows(), d, loop.nan, ex.status()};
   if (rows.rows() <= most_network_rows) return detail::launch_network(ex, task);
 
   using body = detail::long_coordinate_body<task_type>;

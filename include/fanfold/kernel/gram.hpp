@@ -13,7 +13,7 @@
 #include "fanfold/fold/tree.hpp"
 #include "fanfold/kernel/block.hpp"
 #include "fanfold/kernel/device_executor.hpp"
-#include "fanfold/kernel/device_rows.hpp"
+#include "fanfold/kernel/row_table.hpp"
 #include "fanfold/kernel/fold_tile.hpp"
 #include "fanfold/kernel/pack.hpp"
 #include "fanfold/monoid/arithmetic.hpp"
@@ -70,8 +70,8 @@ struct gram_tiles_body {
   template <class B>
   FANFOLD_HD double sum_tiles(B& b, std::int64_t task, std::int64_t first_i, std::int64_t first_j) const {
     T const *u[std::size_t{Rows}], *v[std::size_t{Columns}];
-    for (int i = 0; i < Rows; ++i) u[i] = x.row(first_i + i < grid.n ? first_i + i : grid.n - 1);
-    for (int j = 0; j < Columns; ++j) v[j] = y.row(first_j + j < grid.m ? first_j + j : grid.m - 1);
+    for (int i = 0; i < Rows; ++i) u[i] = x.row_data(first_i + i < grid.n ? first_i + i : grid.n - 1);
+    for (int j = 0; j < Columns; ++j) v[j] = y.row_data(first_j + j < grid.m ? first_j + j : grid.m - 1);
     double level[std::size_t{gram_grid::most_levels}];
     std::int64_t const begin = task * grid.step * tile_items;
     std::int64_t const end = begin + grid.step * tile_items < grid.d ? begin + grid.step * tile_items : grid.d;
@@ -129,7 +129,7 @@ struct gram_tiles_body {
       for (int j = 0; j < Columns; ++j) load(v[j], at + c, present, right[j][0], right[j][1]);
       if constexpr (P::centred) {
         A even, odd;
-        load(x.row(form.reference), at + c, present, even, odd);
+        load(x.row_data(form.reference), at + c, present, even, odd);
         for (int i = 0; i < Rows; ++i) left[i][0] = left[i][0] - even, left[i][1] = left[i][1] - odd;
         for (int j = 0; j < Columns; ++j) right[j][0] = right[j][0] - even, right[j][1] = right[j][1] - odd;
       }
@@ -220,7 +220,7 @@ void run_loop(E const& ex, gram_loop<P> const& loop, rows_view<T const> const& x
     auto const grid = detail::gram_grid::of(x.rows(), y.rows(), x.cols());
     from = frame.take<double>(grid.tasks * entries);
     bool const packs = detail::rows_are_pairs(x) && detail::rows_are_pairs(y);
-    device_rows<T const> const left = to_device(ex, x, frame), right = loop.symmetric ? left : to_device(ex, y, frame);
+    device_rows<T const> const left = to_device_rows(ex, x, frame), right = loop.symmetric ? left : to_device_rows(ex, y, frame);
     using body = detail::gram_tiles_body<P, T>;
     unsigned const threads = threads_for<body>(ex);
     std::int64_t const warps = grid.tasks * detail::divide_up(grid.n, body::Rows) * detail::divide_up(grid.m, body::Columns);

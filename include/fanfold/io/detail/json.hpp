@@ -12,23 +12,16 @@
 
 namespace fanfold::inline FANFOLD_ABI::io::detail {
 
-struct json_member;
-
-/// A JSON value; numbers keep their text.
+/// A JSON value; numbers keep their text. Of an object, item i belongs to key i.
 struct json_value {
   enum class kind : unsigned char { null, boolean, number, string, array, object };
   kind type = kind::null;
   std::string text{};
   std::vector<json_value> items{};
-  std::vector<json_member> members{};
+  std::vector<std::string> keys{};
 
   bool is(kind k) const { return type == k; }
 };
-struct json_member {
-  std::string key;
-  json_value value;
-};
-
 /// Whether `s` is UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 inline bool is_utf8(std::string_view s) {
   auto const byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
@@ -55,8 +48,8 @@ inline void append_utf8(std::string& to, std::uint32_t c) {
   put(0xF0 | c >> 18), put(0x80 | (c >> 12 & 63)), put(0x80 | (c >> 6 & 63)), put(0x80 | (c & 63));
 }
 
-/// Whether two members have the same key. O(n log n).
-bool has_duplicate_keys(std::vector<json_member> const& members);
+/// Whether a string occurs twice. O(n log n).
+bool has_duplicates(std::vector<std::string> const& list);
 
 /// Strict JSON (RFC 8259) in UTF-8: one value, blanks around it, no repeated keys, no raw control characters, no lone surrogates, nesting up
 /// to `depth` objects and arrays. Errors are argument_errors of `function` about the file `source`.
@@ -126,12 +119,12 @@ class json_parser {
     do {
       blanks();
       require(more() && text_[at_] == '"', "JSON whose keys are strings");
-      std::string key = string();
+      v.keys.push_back(string());
       require(take(':'), "JSON with a value for each key");
-      v.members.push_back({std::move(key), value(level)});
+      v.items.push_back(value(level));
     } while (take(','));
     require(take('}'), "JSON whose objects are closed");
-    require(!has_duplicate_keys(v.members), "JSON without repeated keys");
+    require(!has_duplicates(v.keys), "JSON without repeated keys");
   }
 
   std::string number() {
@@ -227,10 +220,10 @@ std::vector<std::size_t> sorted_indices(std::size_t n, Less less) {
   return order;
 }
 
-inline bool has_duplicate_keys(std::vector<json_member> const& members) {
-  auto const order = sorted_indices(members.size(), [&](std::size_t a, std::size_t b) { return members[a].key < members[b].key; });
+inline bool has_duplicates(std::vector<std::string> const& list) {
+  auto const order = sorted_indices(list.size(), [&](std::size_t a, std::size_t b) { return list[a] < list[b]; });
   for (std::size_t i = 1; i < order.size(); ++i)
-    if (members[order[i - 1]].key == members[order[i]].key) return true;
+    if (list[order[i - 1]] == list[order[i]]) return true;
   return false;
 }
 
