@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "fanfold/monoid/arithmetic.hpp"
+#include "fanfold/monoid/extrema.hpp"
+#include "fanfold/monoid/log_sum_exp.hpp"
 #include "reference/canonical.hpp"
 #include "support/bits.hpp"
 #include "support/executors.hpp"
@@ -22,6 +25,20 @@ std::vector<std::int64_t> offsets_of(std::vector<std::int64_t> const& lengths) {
   return offsets;
 }
 std::vector<std::int64_t> const lengths{0, 1, 2, 31, 0, 32, 33, 64, 65, 0, 0, 1000, 7, 2048, 2081, 3, 0};
+
+// One column: runs side by side as lanes (extrema, log-sum-exp) or chains (sums), and what is left over.
+template <class A>
+void check_single_column(A const& a) {
+  auto const offsets = offsets_of({3, 32, 33, 64, 65, 255, 256, 257, 511, 512, 513, 1100, 0, 1, 5000});
+  auto const x = support::reals(static_cast<std::size_t>(offsets.back()), 12);
+  std::vector<float> out(offsets.size() - 1), expected;
+  for (std::size_t s = 0; s + 1 < offsets.size(); ++s) {
+    std::vector<float> const items(x.begin() + offsets[s], x.begin() + offsets[s + 1]);
+    expected.push_back(items.empty() ? fanfold::empty_answer(a) : a.lower(reference::ordered(a, reference::lifted(a, items))));
+  }
+  fanfold::segmented_fold(a, x, offsets, out);
+  CHECK(same_bits(out, expected));
+}
 
 }  // namespace
 
@@ -53,6 +70,38 @@ TEST_CASE("each segment is the ordered tree of its own rows at every width, on e
       }
     });
   }
+}
+
+TEST_CASE("a long segment that threads share has the bits of one thread") {
+  for (std::int64_t width : {1, 3, 16, 83}) {
+    CAPTURE(width);
+    auto const offsets = offsets_of(width < 16 ? std::vector<std::int64_t>{5, 65536 * 4 + 777, 0, 31} : std::vector<std::int64_t>{40, 4097, 9000});
+    auto const segments = static_cast<std::int64_t>(offsets.size()) - 1;
+    auto const data = support::reals(static_cast<std::size_t>(offsets.back() * width), 8);
+    fanfold::matrix_view<float const> const x(data.data(), offsets.back(), width);
+    auto const run = [&](auto const& a, auto const& ex) {
+      std::vector<float> out(static_cast<std::size_t>(segments * width));
+      fanfold::segmented_fold(ex, a, x, offsets, fanfold::matrix_view<float>(out.data(), segments, width));
+      return out;
+    };
+    std::vector<float> column;
+    for (std::int64_t r = offsets[1]; r < offsets[2]; ++r) column.push_back(x(r, width - 1));
+    auto const sums = run(support::float_sum{}, fanfold::serial);
+    CHECK(same_bits(sums[static_cast<std::size_t>(2 * width - 1)], reference::ordered(support::float_sum{}, column)));
+    support::for_each_executor([&](char const* name, auto const& ex) {
+      CAPTURE(name);
+      CHECK(same_bits(run(support::float_sum{}, ex), sums));
+      CHECK(same_bits(run(fanfold::plus<float>{}, ex), sums));
+      CHECK(same_bits(run(fanfold::maximum<float>{}, ex), run(fanfold::maximum<float>{}, fanfold::serial)));
+    });
+  }
+}
+
+TEST_CASE("a single column by runs side by side") {
+  check_single_column(fanfold::plus<float>{});
+  check_single_column(fanfold::minimum<float>{});
+  check_single_column(fanfold::log_sum_exp<float>{});
+  check_single_column(fanfold::product<float>{});
 }
 
 TEST_CASE("empty segments follow the policy") {

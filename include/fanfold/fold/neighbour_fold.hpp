@@ -7,6 +7,7 @@
 #include "fanfold/core/view.hpp"
 #include "fanfold/fold/empty_policy.hpp"
 #include "fanfold/fold/fold.hpp"
+#include "fanfold/fold/item_fold.hpp"
 #include "fanfold/fold/message.hpp"
 #include "fanfold/fold/order.hpp"
 #include "fanfold/fold/row_fold.hpp"
@@ -72,16 +73,79 @@ void fold_segment(R const& r, RowAt const& row_at, std::int64_t begin, std::int6
     fold_segment_columns<16, false>(r, row_at, begin, end, c, static_cast<int>(columns - c), out);
 }
 
+/// The items of a single column.
+template <class Input, class RowAt>
+struct item_of_row {
+  RowAt row_at;
+  FANFOLD_INLINE Input operator()(std::int64_t edge) const { return load_item<Input>(row_at(edge)[0]); }
+};
+
+template <class A, class Message, class Empty, class Out>
+FANFOLD_NOINLINE void fold_single_column(segmented_loop<columnwise<A>, Message, Empty> const& loop, std::int64_t const* offsets,
+                                         std::int32_t const* ids, std::int64_t begin, std::int64_t end, std::int64_t longest,
+                                         matrix_view<Out> out) {
+  A const a = loop.rows.aggregator;
+  for (std::int64_t s = begin; s < end; ++s) {
+    if (offsets[s + 1] - offsets[s] > longest) continue;
+    Out* const to = out.data() + s * out.stride();
+    using row_at = edge_row_at<Message>;
+    if (offsets[s] == offsets[s + 1])
+      store_empty_row(loop.rows, loop.empty, to, 1);
+    else
+      *to = store_item<Out>(a.lower(fold_item_range(a, item_of_row<typename A::input, row_at>{{loop.items, ids, s}}, offsets[s], offsets[s + 1])));
+  }
+}
+
 template <class R, class Message, class Empty, class Out>
 FANFOLD_NOINLINE void fold_segments(segmented_loop<R, Message, Empty> const& loop, std::int64_t const* offsets, std::int32_t const* ids,
-                                    std::int64_t begin, std::int64_t end, matrix_view<Out> out) {
+                                    std::int64_t begin, std::int64_t end, std::int64_t longest, matrix_view<Out> out) {
+  if constexpr (requires { loop.rows.aggregator; }) {
+    if (out.cols() == 1) return fold_single_column(loop, offsets, ids, begin, end, longest, out);
+  }
   for (std::int64_t s = begin; s < end; ++s) {
+    if (offsets[s + 1] - offsets[s] > longest) continue;
     Out* const row = out.data() + s * out.stride();
     if (offsets[s] == offsets[s + 1])
       store_empty_row(loop.rows, loop.empty, row, out.cols());
     else
       fold_segment(loop.rows, edge_row_at<Message>{loop.items, ids, s}, offsets[s], offsets[s + 1], row, out.cols());
   }
+}
+
+/// Rows of a long segment that a thread folds on its own: a power of two of runs, so that they are a node of the segment's tree.
+constexpr std::int64_t segment_share(std::int64_t columns) { return columns < 16 ? 65536 : tile_items; }
+
+/// Columns [first, first + width) of one long segment, by all threads.
+template <int W, class E, class R, class RowAt, class Out>
+void fold_long_columns(E const& ex, R const& r, RowAt const& row_at, std::int64_t begin, std::int64_t end, std::int64_t share, std::int64_t first,
+                       int width, Out* out, workspace& ws) {
+  workspace::frame frame(ws);
+  auto const part = frame.take<row_state<R, W>>(divide_up(end - begin, share));
+  for_each_task(ex, part.size(), [&](std::int64_t t) {
+    std::int64_t const from = begin + t * share, to = from + share < end ? from + share : end;
+    if constexpr (W == 1 && requires { r.aggregator; })
+      part[t].column[0] = fold_item_range(r.aggregator, item_of_row<typename R::input, RowAt>{row_at}, from, to);
+    else
+      fold_row_range(r, row_at, from, to, first, width, part[t]);
+  });
+  row_tree<R, W> tree;
+  row_state<R, W> s;
+  for (std::int64_t t = 0; t < part.size(); ++t) tree.push(r, s = part[t], width);
+  tree.root(r, s, width);
+  store_row(r, s, out + first, width);
+}
+
+template <class E, class R, class RowAt, class Out>
+void fold_long_segment(E const& ex, R const& r, RowAt const& row_at, std::int64_t begin, std::int64_t end, Out* out, std::int64_t columns,
+                       workspace& ws) {
+  std::int64_t const share = segment_share(columns);
+  std::int64_t c = 0;
+  for (; c + 64 <= columns; c += 64) fold_long_columns<64>(ex, r, row_at, begin, end, share, c, 64, out, ws);
+  for (; c + 16 <= columns; c += 16) fold_long_columns<16>(ex, r, row_at, begin, end, share, c, 16, out, ws);
+  if (columns == 1)
+    fold_long_columns<1>(ex, r, row_at, begin, end, share, c, 1, out, ws);
+  else if (c < columns)
+    fold_long_columns<16>(ex, r, row_at, begin, end, share, c, static_cast<int>(columns - c), out, ws);
 }
 
 /// First segment of task `task` of `tasks`, such that tasks hold about as many entries plus segments each.
@@ -134,17 +198,26 @@ inline constexpr std::int64_t segment_task_work = 16384;
 /// Host form of E2.
 template <host_executor E, class R, class Message, class Empty, class Out, order_policy Order>
 void run_loop(E const& ex, segmented_loop<R, Message, Empty> const& loop, view<std::int64_t const> offsets, view<std::int32_t const> ids,
-              matrix_view<Out> out, Order, workspace&) {
+              matrix_view<Out> out, Order, workspace& ws) {
   std::int64_t const segments = out.rows();
   if (segments == 0) return;
   std::int64_t const first = offsets[0], last = offsets[segments];
   if (ids.data() != nullptr) detail::check_ids("neighbour_fold", ids.data(), first, last, loop.items.sources());
   std::int64_t const tiles = detail::divide_up(out.cols() < 1 ? 1 : out.cols(), 16);
   std::int64_t const tasks = detail::divide_up((last - first + segments) * tiles, detail::segment_task_work);
+  constexpr bool shares = std::is_trivially_copyable_v<detail::row_state<R, 1>>;
+  std::int64_t const longest = shares && ex.concurrency() > 1 ? 2 * detail::segment_share(out.cols()) : INT64_MAX;
   for_each_task(ex, tasks, [&](std::int64_t task) {
     detail::fold_segments(loop, offsets.data(), ids.data(), detail::first_segment_of_task(offsets, task, tasks),
-                          detail::first_segment_of_task(offsets, task + 1, tasks), out);
+                          detail::first_segment_of_task(offsets, task + 1, tasks), longest, out);
   });
+  if constexpr (shares) {
+    if (last - first <= longest) return;
+    for (std::int64_t s = 0; s < segments; ++s)
+      if (offsets[s + 1] - offsets[s] > longest)
+        detail::fold_long_segment(ex, loop.rows, detail::edge_row_at<Message>{loop.items, ids.data(), s}, offsets[s], offsets[s + 1],
+                                  out.data() + s * out.stride(), out.cols(), ws);
+  }
 }
 
 namespace detail {

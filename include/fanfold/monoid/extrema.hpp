@@ -102,9 +102,13 @@ struct extremum {
   FANFOLD_HD constexpr state identity() const { return key::identity(); }
   FANFOLD_HD constexpr state lift(input const& x) const { return from_monotone_key<T>(key::of(x)); }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const {
-    if (a > b) return key::greatest ? a : b;
-    if (a < b) return key::greatest ? b : a;
-    return from_monotone_key<T>(key::better(key::of(a), key::of(b)));  // equal, as zeros of both signs are, or NaN
+#if !FANFOLD_ON_DEVICE
+    // the branch is foreseen: only zeros of both signs and NaN need the keys
+    if constexpr (std::is_floating_point_v<T>) {
+      if (__builtin_islessgreater(a, b)) [[likely]] return key::greatest ? (a > b ? a : b) : (a < b ? a : b);
+    }
+#endif
+    return from_monotone_key<T>(key::better(key::of(a), key::of(b)));
   }
   FANFOLD_HD constexpr output lower(state const& s) const { return canonical(s); }
 };
