@@ -44,7 +44,10 @@ FANFOLD_NOINLINE void fold_coordinates(coordinate_loop<R> const& loop, T const* 
   for (std::int64_t c = begin; c < end; c += L) {
     int const count = static_cast<int>(end - c < L ? end - c : L);
     if (count == L) {
-      for (std::int64_t i = 0; i < n; ++i) encode_keys(load_lanes<V>(rows[i] + c), most).store(column + i * L);
+      for (std::int64_t i = 0; i < n; ++i) {
+        __builtin_prefetch(rows[i] + c + 8 * L);  // loads and sorting alternate; this keeps memory busy during the sorting
+        encode_keys(load_lanes<V>(rows[i] + c), most).store(column + i * L);
+      }
     } else {
       for (std::int64_t i = 0; i < n; ++i)
         for (int l = 0; l < V::lanes; ++l) column[i * L + l] = l < count ? encode_key(to_arithmetic(rows[i][c + l]), most) : key{0};

@@ -94,7 +94,7 @@ FANFOLD_HD void merge_runs_in_memory(typename lanes_of<K>::scalar* at, std::int6
     for (std::int64_t k = p; k > 0; k /= 2)
       for (std::int64_t j = k % p; j + k < n; j += 2 * k)
         for (std::int64_t i = j; i < j + k && i + k < n; ++i) {
-          if (i / (2 * p) != (i + k) / (2 * p)) continue;
+          if (((i ^ (i + k)) & -(2 * p)) != 0) continue;  // not of the same pair of runs
           auto *const low = at + i * stride, *const high = low + k * stride;
           if constexpr (lanes_of<K>::value == 1) {
             exchange(*low, *high);
