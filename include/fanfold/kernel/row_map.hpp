@@ -48,6 +48,7 @@ struct warp_result {
   R entropy;
   std::int32_t kept;  // a real row, not padding
   std::int32_t degenerate;
+  std::int32_t no_work;
 };
 
 /// The arrays of warp `warp` in the block's memory.
@@ -158,7 +159,7 @@ FANFOLD_HD void add_wave(B& b, row_block_layout const& layout, std::byte* memory
       reals[stat_entropy_sum] += static_cast<double>(from.result->entropy);
       integers[stat_tokens] += 1;
       integers[stat_choices] += chosen;
-      integers[stat_empty_rows] += chosen == 0 ? 1 : 0;
+      integers[stat_empty_rows] += chosen == 0 || from.result->no_work != 0 ? 1 : 0;
       integers[stat_degenerate_rows] += from.result->degenerate;
     }
     b.sync_warp();
@@ -221,7 +222,7 @@ struct row_map_statistics_body {
     load_row(b, g, loop.router, logits.data() + t * logits.stride(), own.arrays, t, status);
     row_summary<R> const s = loop.router.forward(g, own.arrays, true);
     store_row(g, own.arrays, id, weight);
-    if (g.rank() == 0) *own.result = {s.lse, s.entropy, 1, s.degenerate ? 1 : 0};
+    if (g.rank() == 0) *own.result = {s.lse, s.entropy, 1, s.degenerate ? 1 : 0, s.no_work ? 1 : 0};
   }
 
   // One element's column of the levels: the digits of a binary counter.

@@ -5,6 +5,7 @@
 
 #include "fanfold/core/check.hpp"
 #include "fanfold/core/config.hpp"
+#include "fanfold/core/math.hpp"
 #include "fanfold/core/view.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::route {
@@ -55,6 +56,66 @@ struct selection_bias {
   template <class R>
   FANFOLD_HD R key(std::int64_t, std::int64_t e, std::int64_t, R y) const {
     return y + static_cast<R>(bias.data()[e]);
+  }
+};
+
+/// Selection compares y factor(e), weights use y: the multiplicative form of selection_bias; factors start at 1.
+struct selection_factor {
+  view<float const> factor{};
+
+  static constexpr bool changes_logits = false;
+  static constexpr bool changes_keys = true;
+
+  void check(std::int64_t experts) const {
+    check_argument(factor.size() == experts, "route::assign", "size of selection_factor", factor.size(), "the number of experts");
+  }
+  template <class R>
+  FANFOLD_HD R logit(std::int64_t, std::int64_t, std::int64_t, R l) const {
+    return l;
+  }
+  template <class R>
+  FANFOLD_HD R key(std::int64_t, std::int64_t e, std::int64_t, R y) const {
+    return y * static_cast<R>(factor.data()[e]);
+  }
+};
+
+/// Only experts whose entry is not 0 are chosen while there are enough of them; scores and weights stay as they are.
+struct selection_mask {
+  view<std::uint8_t const> open{};
+
+  static constexpr bool changes_logits = false;
+  static constexpr bool changes_keys = true;
+
+  void check(std::int64_t experts) const {
+    check_argument(open.size() == experts, "route::assign", "size of selection_mask", open.size(), "the number of experts");
+  }
+  template <class R>
+  FANFOLD_HD R logit(std::int64_t, std::int64_t, std::int64_t, R l) const {
+    return l;
+  }
+  template <class R>
+  FANFOLD_HD R key(std::int64_t, std::int64_t e, std::int64_t, R y) const {
+    return open.data()[e] != 0 ? y : -math::infinity<R>();
+  }
+};
+
+/// l + b(e), which scores and weights see (Kairos, 2025); statistics keep the clean logits. Its controller is target_share.
+struct logit_bias {
+  view<float const> bias{};
+
+  static constexpr bool changes_logits = true;
+  static constexpr bool changes_keys = false;
+
+  void check(std::int64_t experts) const {
+    check_argument(bias.size() == experts, "route::assign", "size of logit_bias", bias.size(), "the number of experts");
+  }
+  template <class R>
+  FANFOLD_HD R logit(std::int64_t, std::int64_t e, std::int64_t, R l) const {
+    return l + static_cast<R>(bias.data()[e]);
+  }
+  template <class R>
+  FANFOLD_HD R key(std::int64_t, std::int64_t, std::int64_t, R y) const {
+    return y;
   }
 };
 

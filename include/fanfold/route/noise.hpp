@@ -86,6 +86,44 @@ struct added_noise {
   }
 };
 
+/// l + sigma epsilon with a learned scale sigma = softplus(scale(t, e)) + floor and standard normals epsilon: noisy top-k gating (Shazeer et
+/// al., "Outrageously Large Neural Networks", 2017). The gradient of `scale` is learned_noise_vjp of noisy_top_k.hpp. In the executor's
+/// memory, a row a row of the call.
+struct learned_noise {
+  matrix_view<float const> scale{};
+  row_noise noise{};
+  float floor = 1e-2f;
+
+  static constexpr bool changes_logits = true;
+  static constexpr bool changes_keys = false;
+
+  void check(std::int64_t experts) const {
+    check_argument(scale.cols() == experts, "route::assign", "columns of learned_noise", scale.cols(), "the number of experts");
+    check_argument(floor >= 0 && floor < 1e30f, "route::assign", "floor", floor, "finite and 0 or more");
+  }
+  template <class R>
+  FANFOLD_HD R raw(std::int64_t row, std::int64_t e) const {
+    FANFOLD_ASSERT(row < scale.rows());
+    return static_cast<R>(scale.data()[row * scale.stride() + e]);
+  }
+  template <class R>
+  FANFOLD_HD R sigma(std::int64_t row, std::int64_t e) const {
+    return math::softplus(raw<R>(row, e)) + static_cast<R>(floor);
+  }
+  template <class R>
+  FANFOLD_HD R epsilon(std::int64_t row, std::int64_t e, std::int64_t experts) const {
+    return static_cast<R>(noise.stream().normal(noise.element(row, e, experts)));
+  }
+  template <class R>
+  FANFOLD_HD R logit(std::int64_t row, std::int64_t e, std::int64_t experts, R l) const {
+    return l + epsilon<R>(row, e, experts) * sigma<R>(row, e);
+  }
+  template <class R>
+  FANFOLD_HD R key(std::int64_t, std::int64_t, std::int64_t, R y) const {
+    return y;
+  }
+};
+
 /// Experts whose entry is 0 get logit -infinity: no score, chosen only where the others do not fill the slots, then with weight 0.
 struct expert_mask {
   view<std::uint8_t const> open{};

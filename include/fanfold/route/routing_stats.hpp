@@ -22,7 +22,7 @@ enum stat_real : int { stat_lse_sq_sum, stat_entropy_sum, stat_reals };
 /// Statistics of one router layer in memory that an executor can write: `integers` (5 + 2 E: tokens, choices, empty_rows,
 /// degenerate_rows, dropped, count[E], first_count[E]) and `reals` (2 + 2 E: lse_sq_sum, entropy_sum, score_sum[E], weight_sum[E]).
 /// They form a commutative monoid: elementwise addition, identity all zero; batches, devices and ranks combine by it.
-///   tokens: rows that the mask keeps; choices: slots with an id, before drops; empty_rows: rows without one; degenerate_rows: rows
+///   tokens: rows that the mask keeps; choices: slots with an id, before drops; empty_rows: rows without one but null experts; degenerate_rows: rows
 ///   without a logit above -infinity; count, first_count: choices of each expert in all and in slot 0; score_sum: sum over rows of the
 ///   score map's share (see score_map; a degenerate row adds 0); weight_sum: sum of an expert's combine weights; lse_sq_sum, entropy_sum:
 ///   sums of lse^2 and of the entropy (natural logarithm) of softmax(l) over rows with a finite lse.

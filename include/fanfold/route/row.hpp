@@ -33,6 +33,7 @@ struct row_summary {
   R lse = R(0);
   R entropy = R(0);
   bool degenerate = false;
+  bool no_work = false;  // none but null experts chosen
 };
 
 namespace detail {

@@ -71,7 +71,7 @@ void count_row(row_arrays<R> const& a, row_summary<R> const& s, std::int64_t* in
   for (std::int64_t e = 0; e < n; ++e) score_sum[e] += static_cast<double>(a.share[e]);
   integers[stat_tokens] += 1;
   integers[stat_choices] += chosen;
-  integers[stat_empty_rows] += chosen == 0 ? 1 : 0;
+  integers[stat_empty_rows] += chosen == 0 || s.no_work ? 1 : 0;
   integers[stat_degenerate_rows] += s.degenerate ? 1 : 0;
   reals[stat_lse_sq_sum] += static_cast<double>(s.lse) * static_cast<double>(s.lse);
   reals[stat_entropy_sum] += static_cast<double>(s.entropy);
@@ -124,6 +124,7 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
         if (!none)
           for (int j = 0; j < k; ++j) a.score[a.id[j]] = loop.router.score.at(value_of(tile.best_key[j])[r]);
         loop.router.weigh(g, a, summary.degenerate);
+        summary.no_work = loop.router.without_work(g, a);
         if (statistics) {
           load_logits(g, row[r], a.logit, n);
           loop.router.summarise(g, a, summary);

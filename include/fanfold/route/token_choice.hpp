@@ -54,7 +54,9 @@ struct token_choice {
 
   static_assert(!Weight::normalises || Score::nonnegative, "a normalising weight map needs a score map whose scores are not negative");
 
-  static constexpr bool softmax_chosen = std::is_same_v<Score, softmax_score> && std::is_same_v<Weight, sum_norm>;
+  /// Whether routing a row needs no other row: what autoregressive models ask for (see causal.hpp).
+  static constexpr bool causal = true;
+  static constexpr bool softmax_chosen = std::is_same_v<Score, softmax_score> && requires(Weight const w) { w.over_logits(); };
   static constexpr bool weighs_logits = softmax_chosen || Weight::reads_logits;
   static constexpr bool keys_are_logits = Select::order_only && Score::monotone && !Adjust::changes_keys;
   static constexpr bool needs_score = !weighs_logits || Select::reads_score || !keys_are_logits;
@@ -69,6 +71,7 @@ struct token_choice {
   void check(std::int64_t experts) const {
     select.check(experts);
     adjust.check(experts);
+    if constexpr (requires { weight.check(experts); }) weight.check(experts);
     auto const scales = weight.scale.expert.size();
     check_argument(weight.scale.expert.data() == nullptr || scales == experts, "route::assign", "size of weight.scale.expert", scales,
                    "the number of experts");
@@ -100,6 +103,7 @@ struct token_choice {
       choose(g, a);
     }
     weigh(g, a, result.degenerate);
+    result.no_work = without_work(g, a);
     if (statistics) summarise(g, a, result);
     return result;
   }
@@ -109,13 +113,22 @@ struct token_choice {
   FANFOLD_HD void weigh(G const& g, row_arrays<R> const& a, bool none) const {
     if (!none) {
       if constexpr (softmax_chosen)
-        softmax_of_selected{}.forward(g, a.adjusted, a.id, a.weight, a.slots);
+        weight.over_logits().forward(g, a.adjusted, a.id, a.weight, a.slots);
       else
         weight.forward(g, weighs_logits ? a.adjusted : a.score, a.id, a.weight, a.slots);
     }
     for (std::int64_t j = g.rank(); j < a.slots; j += g.size())
       a.weight[j] = none || a.id[j] < 0 ? R(0) : a.weight[j] * weight.scale.template of<R>(a.id[j]);
     g.sync();
+  }
+
+  /// Whether the row chose null experts only.
+  template <row_group G, class R>
+  FANFOLD_HD bool without_work(G const& g, row_arrays<R> const& a) const {
+    if constexpr (requires { weight.kinds; })
+      return !weight.kinds.any_taken(g, a.id, a.slots);
+    else
+      return false;
   }
 
   /// The row's share into `a.share`, lse and entropy into `result`.
@@ -192,7 +205,7 @@ struct token_choice {
       a.slot_gradient[j] = a.id[j] < 0 ? R(0) : dweight[j] * weight.scale.template of<R>(a.id[j]);
     g.sync();
     if constexpr (softmax_chosen) {
-      softmax_of_selected{}.backward(g, a.adjusted, a.id, a.weight, a.slot_gradient, dl, a.slots);
+      weight.over_logits().backward(g, a.adjusted, a.id, a.weight, a.slot_gradient, dl, a.slots);
     } else if constexpr (weighs_logits) {
       weight.backward(g, a.adjusted, a.id, a.weight, a.slot_gradient, dl, a.slots);
     } else {

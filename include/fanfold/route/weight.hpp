@@ -24,7 +24,9 @@ struct weight_scale {
 
 /// From the values of the chosen experts to combine weights, before the scale. `x` is the row of scores, or of logits where
 /// `reads_logits`. `forward(g, x, id, w, K)` sets w, 0 in empty slots; `backward(g, x, id, w, dw, dx, K)` sets dx[id[j]] and leaves the
-/// other entries alone (dx holds zeros); w is scratch for K numbers. Only the entries x[id[j]] may be read. `normalises` asks for scores that are not negative.
+/// other entries alone (dx holds zeros); w is scratch for K numbers. Only the entries x[id[j]] may be read. `normalises` asks for scores that
+/// are not negative. Optional members: `over_logits()`, the map on logits that is the same under softmax_score; `check(E)`; `kinds`, by which
+/// rows that hold null experts only count as empty.
 template <class N>
 concept weight_map = requires(N const m, host_lane const g, float const* x, std::int32_t const* id, float* w, std::int64_t slots) {
   { N::reads_logits } -> std::convertible_to<bool>;
@@ -112,6 +114,7 @@ struct sum_norm {
   static constexpr bool reads_logits = false;
   static constexpr bool normalises = true;
 
+  FANFOLD_HD softmax_of_selected over_logits() const { return {scale}; }
   template <row_group G, class R>
   FANFOLD_HD void forward(G const& g, R const* y, std::int32_t const* id, R* w, std::int64_t slots) const {
     if (slots == 1) return raw_weight{}.forward(g, y, id, w, slots);
@@ -160,6 +163,30 @@ struct constant_weight {
   template <row_group G, class R>
   FANFOLD_HD void backward(G const& g, R const*, std::int32_t const*, R*, R const*, R*, std::int64_t) const {
     g.sync();
+  }
+};
+
+/// Tutel's gates: softmax scores, for more than one slot divided by their sum unless `normalise` is off. For softmax_score.
+struct tutel_weight {
+  bool normalise = true;
+  weight_scale scale{};
+
+  static constexpr bool reads_logits = false;
+  static constexpr bool normalises = true;
+
+  template <row_group G, class R>
+  FANFOLD_HD void forward(G const& g, R const* y, std::int32_t const* id, R* w, std::int64_t slots) const {
+    if (normalise)
+      sum_norm{0, {}}.forward(g, y, id, w, slots);
+    else
+      raw_weight{}.forward(g, y, id, w, slots);
+  }
+  template <row_group G, class R>
+  FANFOLD_HD void backward(G const& g, R const* y, std::int32_t const* id, R* w, R const* dw, R* dy, std::int64_t slots) const {
+    if (normalise)
+      sum_norm{0, {}}.backward(g, y, id, w, dw, dy, slots);
+    else
+      raw_weight{}.backward(g, y, id, w, dw, dy, slots);
   }
 };
 
