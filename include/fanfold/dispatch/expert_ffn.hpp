@@ -71,7 +71,7 @@ struct activated_sink {
   Activation activation{};
 
   template <class A>
-  void store(plan_view const&, std::int64_t, std::int64_t r, std::int64_t column, std::int64_t n, A const* const* sums) const {
+  FANFOLD_HD void store(plan_view const&, std::int64_t, std::int64_t r, std::int64_t column, std::int64_t n, A const* const* sums) const {
     T* const FANFOLD_RESTRICT to = rows.data() + r * rows.stride() + column;
     if constexpr (Activation::gated) {
       A const *const gate = sums[0], *const up = sums[1];

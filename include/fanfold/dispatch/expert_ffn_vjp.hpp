@@ -20,7 +20,7 @@ struct adding_sink {
   matrix_view<T> rows{};
 
   template <class A>
-  void store(plan_view const&, std::int64_t, std::int64_t r, std::int64_t column, std::int64_t n, A const* const* sums) const {
+  FANFOLD_HD void store(plan_view const&, std::int64_t, std::int64_t r, std::int64_t column, std::int64_t n, A const* const* sums) const {
     T* const to = rows.data() + r * rows.stride() + column;
     for (std::int64_t c = 0; c < n; ++c) to[c] = from_arithmetic<T>(to_arithmetic(to[c]) + static_cast<arithmetic_t<T>>(sums[0][c]));
   }

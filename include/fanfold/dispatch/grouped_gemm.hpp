@@ -23,7 +23,7 @@ struct plan_rows {
   using value_type = T;
   matrix_view<T const> rows{};
 
-  detail::scaled_source<T> row(plan_view const&, std::int64_t r) const { return {rows.data() + r * rows.stride(), arithmetic_t<T>(1), false}; }
+  FANFOLD_HD detail::scaled_source<T> row(plan_view const&, std::int64_t r) const { return {rows.data() + r * rows.stride(), arithmetic_t<T>(1), false}; }
   std::int64_t width() const { return rows.cols(); }
   template <class E>
   void check(char const* function, E const& ex, plan_view const& plan) const {
@@ -40,7 +40,7 @@ struct gathered {
   matrix_view<T const> tokens{};
   matrix_view<W const> weight{};
 
-  detail::scaled_source<T> row(plan_view const& plan, std::int64_t r) const {
+  FANFOLD_HD detail::scaled_source<T> row(plan_view const& plan, std::int64_t r) const {
     std::int64_t const a = plan.src_of.data()[r], t = a / plan.slots;
     T const* const from = tokens.data() + t * tokens.stride();
     if (weight.data() == nullptr) return {from, arithmetic_t<T>(1), false};
@@ -69,7 +69,7 @@ struct row_sink {
   matrix_view<B const> bias{};
 
   template <class A>
-  void store(plan_view const&, std::int64_t e, std::int64_t r, std::int64_t column, std::int64_t n, A const* const* sums) const {
+  FANFOLD_HD void store(plan_view const&, std::int64_t e, std::int64_t r, std::int64_t column, std::int64_t n, A const* const* sums) const {
     T* const to = rows.data() + r * rows.stride() + column;
     if (bias.data() == nullptr) {
       for (std::int64_t c = 0; c < n; ++c) to[c] = from_arithmetic<T>(static_cast<arithmetic_t<T>>(sums[0][c]));

@@ -9,6 +9,7 @@
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
 #include "fanfold/dispatch/combine.hpp"
+#include "fanfold/dispatch/detail/each.hpp"
 #include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/plan_view.hpp"
 #include "fanfold/fold/row_fold.hpp"
@@ -226,6 +227,28 @@ constexpr std::int64_t gather_traffic(std::int64_t rows, std::int64_t columns, s
 /// Bytes that `fold_combine` moves on a device, which is also the least.
 constexpr std::int64_t combine_traffic(std::int64_t tokens, std::int64_t kept, std::int64_t columns, std::int64_t row_size, std::int64_t out_size) {
   return kept * columns * row_size + tokens * columns * out_size;
+}
+
+namespace detail {
+
+template <class F>
+struct each_body {
+  F f;
+
+  template <block B>
+  FANFOLD_HD void operator()(B& b, std::int64_t n) const {
+    for (std::int64_t i = grid_thread(b); i < n; i += grid_threads(b)) f(i);
+  }
+};
+
+}  // namespace detail
+
+/// Device form of the small steps: one launch, an item a thread.
+template <device_executor E, class F>
+void run_loop(E const& ex, each_loop<F> const& loop, std::int64_t n, std::int64_t) {
+  using body = detail::each_body<F>;
+  unsigned const threads = threads_for<body>(ex);
+  ex.launch(body{loop.f}, blocks_for(ex, n, threads, threads), threads, n);
 }
 
 /// Device form of `gather`: one launch.
