@@ -12,7 +12,10 @@
 #include "fanfold/dispatch/detail/each.hpp"
 #include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/plan_view.hpp"
+#include "fanfold/dispatch/shared_experts.hpp"
+#include "fanfold/dispatch/special_experts.hpp"
 #include "fanfold/fold/row_fold.hpp"
+#include "fanfold/fold/row_group.hpp"
 #include "fanfold/kernel/block.hpp"
 #include "fanfold/kernel/device_executor.hpp"
 #include "fanfold/kernel/pack.hpp"
@@ -241,7 +244,36 @@ struct each_body {
   }
 };
 
+/// A warp a token.
+template <class Loop>
+struct token_body {
+  Loop loop;
+
+  template <block B>
+  FANFOLD_HD void operator()(B& b, std::int64_t tokens) const {
+    warp_lanes<B> const g(b);
+    for (std::int64_t t = grid_warp(b); t < tokens; t += grid_warps(b)) loop.token(g, t);
+  }
+};
+
+template <class E, class Loop>
+void launch_tokens(E const& ex, Loop const& loop, std::int64_t tokens) {
+  using body = token_body<Loop>;
+  unsigned const threads = threads_for<body>(ex);
+  ex.launch(body{loop}, blocks_for(ex, tokens, threads / 32, threads), threads, tokens);
+}
+
 }  // namespace detail
+
+/// Device form of the parts that are no networks, and of the gate of shared experts.
+template <device_executor E, class T, class P, class W, class A>
+void run_loop(E const& ex, special_loop<T, P, W, A> const& loop) {
+  detail::launch_tokens(ex, loop, loop.x.rows());
+}
+template <device_executor E, class T, class P, class W>
+void run_loop(E const& ex, shared_gate_loop<T, P, W> const& loop) {
+  detail::launch_tokens(ex, loop, loop.x.rows());
+}
 
 /// Device form of the small steps: one launch, an item a thread.
 template <device_executor E, class F>
