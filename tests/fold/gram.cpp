@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reference/gram.hpp"
+#include "support/allocations.hpp"
 #include "support/bits.hpp"
 #include "support/executors.hpp"
 #include "support/samples.hpp"
@@ -158,6 +159,16 @@ TEST_CASE("gram: a non-finite row spoils its own pairs only") {
   auto const distances = square(ff::squared_distances{}, t.view());
   for (std::size_t i = 0; i < 5; ++i)
     for (std::size_t j = 0; j < 5; ++j) CHECK(std::isfinite(distances[i * 5 + j]) == (i == j || (i != 3 && j != 3)));
+}
+
+TEST_CASE("gram: a warm workspace allocates nothing") {
+  table const t(6, 200000, 4);
+  doubles out(36);
+  ff::workspace ws;
+  ff::gram(ff::squared_distances{}, t.view(), ff::matrix_view<double>(out.data(), 6, 6), ws);
+  support::allocation_count const allocations;
+  ff::gram(ff::squared_distances{}, t.view(), ff::matrix_view<double>(out.data(), 6, 6), ws);
+  CHECK(allocations.get() == 0);
 }
 
 TEST_CASE("gram: nothing") {
