@@ -36,9 +36,12 @@ void fold_rows(A const& a, T const* x, std::int64_t rows, typename A::state* lan
     input row[L];
     auto const load = [&](std::int64_t r) -> input const* {
       T const* const source = x + r * L;
-      if constexpr (std::is_same_v<T, input>) return source;
-      for (int l = 0; l < L; ++l) row[l] = load_item<input>(source[l]);
-      return row;
+      if constexpr (std::is_same_v<T, input>) {
+        return source;
+      } else {
+        for (int l = 0; l < L; ++l) row[l] = load_item<input>(source[l]);
+        return row;
+      }
     };
     block.start(a, load(0));
     for (std::int64_t r = 1; r < rows; ++r) {
