@@ -17,6 +17,8 @@
 #include "fanfold/aggregate/robust/order_statistics.hpp"
 #include "fanfold/aggregate/robust/robust.hpp"
 #include "fanfold/aggregate/robust/subsets.hpp"
+#include "fanfold/core/distributions.hpp"
+#include "fanfold/core/random.hpp"
 
 namespace support {
 
@@ -44,9 +46,16 @@ std::vector<T> aggregated(R const& rule, table<T> const& x, Options const&... op
   return out;
 }
 
+inline table<double> random_rows(std::int64_t n, std::int64_t d, std::uint32_t tag) {
+  table<double> x(n, d);
+  fanfold::random_stream const r{77, 1, tag};
+  for (std::size_t i = 0; i < x.data.size(); ++i) x.data[i] = static_cast<double>(r.normal(i));
+  return x;
+}
+
 /// Calls f(name, rule) for one rule of each kind that works for n rows of which f are faulty, n >= 4f + 3.
 template <class F>
-void for_each_robust_rule(std::int64_t n, std::int64_t f, F&& call) {
+void for_each_plain_rule(std::int64_t n, std::int64_t f, F&& call) {
   using namespace fanfold::aggregate;
   call("coordinate_median", coordinate_median{});
   call("trimmed_mean", trimmed_mean{.f = f});
@@ -62,6 +71,12 @@ void for_each_robust_rule(std::int64_t n, std::int64_t f, F&& call) {
   call("centered_clipping", centered_clipping{.tau = 2.0, .iterations = 3});
   call("covariance_filter", covariance_filter{.f = f});
   call("flag_aggregate", flag_aggregate{.rank = 2, .lambda = 0.5});
+}
+
+/// Likewise behind pre-aggregations.
+template <class F>
+void for_each_composed_rule(std::int64_t f, F&& call) {
+  using namespace fanfold::aggregate;
   call("norm_clip + average", compose(norm_clip{2.0}, average{}));
   call("adaptive_robust_clip + trimmed_mean", compose(adaptive_robust_clip{.f = f}, trimmed_mean{.f = f}));
   call("adaptive_robust_clip + geometric_median", compose(adaptive_robust_clip{.f = f}, geometric_median{}));
@@ -71,6 +86,12 @@ void for_each_robust_rule(std::int64_t n, std::int64_t f, F&& call) {
   call("nearest_neighbour_mixing + covariance_filter", compose(nearest_neighbour_mixing{.f = f}, covariance_filter{.f = f}));
   call("bucketing + geometric_median", compose(bucketing{.size = 2, .seed = 3}, geometric_median{}));
   call("clip + mixing + bulyan", compose(adaptive_robust_clip{.f = f}, nearest_neighbour_mixing{.f = f}, bulyan{.f = f}));
+}
+
+template <class F>
+void for_each_robust_rule(std::int64_t n, std::int64_t f, F&& call) {
+  for_each_plain_rule(n, f, call);
+  for_each_composed_rule(f, call);
 }
 
 }  // namespace support

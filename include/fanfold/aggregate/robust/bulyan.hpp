@@ -20,11 +20,10 @@ struct bulyan {
 
   static constexpr needs requirement() { return needs::distances; }
   void check(std::int64_t n) const {
-    if (f > 0) detail::check_faulty("bulyan", n, f, 4 * f + 3, "4 f + 3");
-    else detail::check_faulty("bulyan", n, f, 1, "1");
+    detail::check_faulty("bulyan", n, f, f == 0 ? 1 : 4 * f + 3, f == 0 ? "1" : "4 f + 3");
   }
   std::int64_t selected(std::int64_t n) const { return n - 2 * f; }
-  mean_around_median coordinates() const { return {.f = 2 * f}; }
+  detail::around_median coordinates() const { return {2 * f}; }
 
   /// In the order of selection.
   void select(row_geometry const& g, view<std::int32_t> ids, workspace& ws) const {

@@ -113,7 +113,7 @@ struct flag_aggregate {
     }
     double separation(std::int64_t i, std::int64_t j) const {
       double const s = 2 - 2 * k(i, j);
-      return s < 1e-24 ? 0 : s;
+      return s < 1e-13 ? 0 : s;  // what rounding leaves of coincident rows
     }
     // What a pair leaves unexplained, 0 to 1 in the paper's form; below 0: coincident rows.
     double pair_rest(matrix_view<double const> projected, std::int64_t i, std::int64_t j) const {

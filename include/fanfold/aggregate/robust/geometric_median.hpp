@@ -66,7 +66,7 @@ struct geometric_median {
     detail::set(weight, 0);
     workspace::frame frame(ws);
     half const h = densest(g, ws);
-    if (!(h.scale > 0)) {  // all finite rows are one point
+    if (!(h.scale > 0) || coincident_majority(g, h.row)) {
       weight[h.row] = 1;
       return {};
     }
@@ -116,6 +116,15 @@ struct geometric_median {
     double scale = 0;
     std::int64_t size = 1;
   };
+  // Half of the weight on one point: that point is the answer, and there is no scale to iterate on.
+  bool coincident_majority(row_geometry const& g, std::int64_t r) const {
+    double here = 0, all = 0;
+    for (std::int64_t i = 0; i < g.rows; ++i) {
+      all += g.finite[i] ? share(i) : 0;
+      here += g.finite[i] && g.distance(r, i) == 0 ? share(i) : 0;
+    }
+    return mode == weiszfeld::converged && 2 * here > all;
+  }
   double share(std::int64_t i) const { return weights.empty() ? 1 : weights[i]; }
 
   // The row whose h-th smallest distance is smallest, h = n/2 + 1 (at most the finite rows).

@@ -59,6 +59,27 @@ constexpr std::int64_t trimmed_count(double fraction, std::int64_t n) {
   return static_cast<std::int64_t>(fraction * static_cast<double>(n) + 1e-9);
 }
 
+namespace detail {
+
+/// The mean of the n - dropped values closest to the median.
+struct around_median {
+  std::int64_t dropped = 0;
+
+  template <class Column>
+  FANFOLD_HD typename Column::value_type operator()(Column const& v) const {
+    using V = typename Column::value_type;
+    using A = typename fanfold::detail::lanes_of<V>::scalar;
+    std::int64_t const kept = v.size() - dropped;
+    V const median = coordinate_median{}(v);
+    // the chosen values are a window of the sorted ones; the condition holds up to its start and nowhere behind it
+    V start(A(0));
+    for (std::int64_t t = 0; t < dropped; ++t) start = start + choose(v[t + kept] - median < median - v[t], V(A(1)), V(A(0)));
+    return sum_of_window(v, start, kept, dropped) / V(static_cast<A>(kept));
+  }
+};
+
+}  // namespace detail
+
 /// The mean of the n - f values closest to the (midpoint) median of each coordinate; of two at equal distance the lower value counts.
 /// Needs n >= 2f + 1. Xie et al., Generalized Byzantine-tolerant SGD, 2018 (arXiv 1802.10116).
 struct mean_around_median {
@@ -67,14 +88,7 @@ struct mean_around_median {
   void check(std::int64_t n) const { detail::check_majority("mean_around_median", n, f); }
   template <class Column>
   FANFOLD_HD typename Column::value_type operator()(Column const& v) const {
-    using V = typename Column::value_type;
-    using A = typename fanfold::detail::lanes_of<V>::scalar;
-    std::int64_t const n = v.size(), kept = n - f;
-    V const median = coordinate_median{}(v);
-    // the chosen values are a window of the sorted ones; the condition holds up to its start and nowhere behind it
-    V start(A(0));
-    for (std::int64_t t = 0; t < f; ++t) start = start + choose(v[t + kept] - median < median - v[t], V(A(1)), V(A(0)));
-    return sum_of_window(v, start, kept, f) / V(static_cast<A>(kept));
+    return detail::around_median{f}(v);
   }
   static std::int64_t most_faulty(std::int64_t n) { return (n - 1) / 2; }
 };

@@ -187,13 +187,17 @@ void run_robust(robust_call<E, T> const& call, R const& rule, geometry_sums cons
   });
 }
 
-template <class T, class Out>
-void check_robust(rows_view<T const> const& rows, view<Out> out, view<T const> previous) {
+template <class T>
+void check_robust(rows_view<T const> const& rows, view<T const> previous) {
   check_argument(rows.rows() >= 1, "robust", "number of rows", rows.rows(), "1 or more");
-  check_argument(out.size() == rows.cols(), "robust", "size of out", out.size(), "the length of the rows");
-  check_argument(out.data() != nullptr || out.empty(), "robust", "out.data()", out.data(), "not null");
   check_argument(previous.data() == nullptr || previous.size() == rows.cols(), "robust", "size of the previous output", previous.size(), "the length of the rows");
   fanfold::detail::check_rows("robust", "data of a row", rows);
+}
+template <class T, class Out>
+void check_robust(rows_view<T const> const& rows, view<Out> out, view<T const> previous) {
+  check_robust(rows, previous);
+  check_argument(out.size() == rows.cols(), "robust", "size of out", out.size(), "the length of the rows");
+  check_argument(out.data() != nullptr || out.empty(), "robust", "out.data()", out.data(), "not null");
 }
 
 }  // namespace detail
@@ -256,7 +260,7 @@ distance_sums partial_distances(E const& ex, R const& rule, X const& rows, Optio
   auto const from = as_const(as_rows_view(rows));
   using T = std::remove_const_t<typename decltype(from)::element_type>;
   view<T const> const previous = detail::uses_previous<R>() ? detail::find_previous<T>(std::as_const(options)...) : view<T const>();
-  detail::check_robust(from, view<T>(), view<T const>());
+  detail::check_robust(from, previous);
   detail::check_rule(rule, from.rows());
   fanfold::detail::call_workspace ws(ex, options...);
   detail::host_memory<E> memory(ws.get());
