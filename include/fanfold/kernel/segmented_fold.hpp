@@ -91,6 +91,7 @@ class register_row_tree {
   }
   /// The root of `count` >= 1 pushed states.
   FANFOLD_HD void root(R const& r, row_state<R, V>& s, unsigned count) const {
+    if (count == 0 || count >> levels != 0) __builtin_unreachable();  // else g++ sees a state that was never set
     bool started = false;
     for (int l = 0; l < levels; ++l) {
       if (!(count >> l & 1)) continue;
