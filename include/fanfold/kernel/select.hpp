@@ -131,9 +131,9 @@ struct place_selected_body {
       std::int64_t const more_first = more_before + block_exclusive_sum(b, s.sums, more, more_total);
       std::int64_t const same_first = same_before + block_exclusive_sum(b, s.sums, same, same_total);
       if (present) {
-        std::int64_t const taken_before = math::min(same_first, ties);
+        std::int64_t const taken_before = (math::min)(same_first, ties);
         start[t] = more_first + taken_before;
-        equal[t] = static_cast<std::uint32_t>(math::min(same, ties - taken_before));
+        equal[t] = static_cast<std::uint32_t>((math::min)(same, ties - taken_before));
       }
       more_before += more_total;
       same_before += same_total;
