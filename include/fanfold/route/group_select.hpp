@@ -57,6 +57,15 @@ struct group_score_after {
 
   // Sum of the `summed` largest keys above -infinity, largest first; -infinity where there is none.
   FANFOLD_HD R score(R const* x) const {
+    if (summed <= 2) {
+      R first = -math::infinity<R>(), second = first;
+      for (std::int64_t e = 0; e < size; ++e) {
+        R const low = x[e] < first ? x[e] : first;
+        second = second < low ? low : second;
+        first = first < x[e] ? x[e] : first;
+      }
+      return summed == 2 && second > -math::infinity<R>() ? first + second : first;
+    }
     candidate<R> best = candidate<R>::none();
     R sum = -math::infinity<R>();
     for (std::int64_t j = 0; j < summed; ++j) {
@@ -116,6 +125,7 @@ struct basic_group_limited {
   template <row_group G, class R>
   FANFOLD_HD std::int64_t operator()(G const& g, std::int64_t, R const* key, R const*, std::int64_t experts, std::int32_t* id) const {
     using detail::candidate;
+    if constexpr (G::size() == 1) return alone(key, experts / groups, id);
     std::int64_t const size = experts / groups;
     std::uint64_t kept = 0;
     candidate<R> last = candidate<R>::none();
@@ -131,6 +141,23 @@ struct basic_group_limited {
     }
     g.sync();
     return k;
+  }
+
+ private:
+  // One lane: the score of each group once, then one pass over the kept ones.
+  template <class R>
+  FANFOLD_HD std::int64_t alone(R const* key, std::int64_t size, std::int32_t* id) const {
+    R score[most_groups] = {};
+    detail::group_score_after<R> const by{key, size, summed < size ? summed : size, detail::candidate<R>::none(), false};
+    for (std::int64_t d = 0; d < groups; ++d) score[d] = by.score(key + d * size);
+    std::int32_t best[most_groups] = {};
+    detail::insert_top(score, 0, groups, best, 0, keep);
+    std::uint64_t kept = 0;
+    for (std::int64_t i = 0; i < keep; ++i) kept |= std::uint64_t{1} << best[i];
+    std::int64_t count = 0;
+    for (std::int64_t d = 0; d < groups; ++d)
+      if ((kept >> d & 1u) != 0) count = detail::insert_top(key, d * size, (d + 1) * size, id, count, k);
+    return count;
   }
 };
 

@@ -10,6 +10,7 @@
 #include "fanfold/core/view.hpp"
 #include "fanfold/fold/row_group.hpp"
 #include "fanfold/route/assignment.hpp"
+#include "fanfold/route/detail/score_lanes.hpp"
 #include "fanfold/route/detail/softmax_lanes.hpp"
 #include "fanfold/route/row_loop.hpp"
 #include "fanfold/route/routing_stats.hpp"
@@ -94,6 +95,7 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
   host_lane const g;
   std::int64_t const n = logits.cols();
   auto const k = static_cast<int>(a.slots);
+  constexpr bool lane_shares = shares_in_lanes<std::remove_cvref_t<decltype(loop.router.score)>>;
   lane_tile tile(n, scratch);
   lane_floats lse{}, entropy{};
   for (std::int64_t top = first; top < last; top += row_lanes) {
@@ -101,10 +103,11 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
     for (int r = 0; r < row_lanes; ++r) row[r] = logits.row(top + r < last ? top + r : last - 1).data();
     load_tile(row, tile);
     if constexpr (has_lane_form<Router, float>) {
-      route_tile<decltype(loop.router.weight)>(tile, k, statistics, lse, entropy);
+      route_tile<decltype(loop.router.weight)>(loop.router.select, tile, k, statistics, lse, entropy);
     } else {
-      top_lanes(tile.key, n, k, tile.word, tile.best_key, tile.best_id);
-      tile.max = value_of(tile.best_key[0]);
+      select_in_tile(loop.router, tile, k);
+      if constexpr (lane_shares)
+        if (statistics) summarise_scores<std::remove_cvref_t<decltype(loop.router.score)>>(tile, lse, entropy);
     }
     for (int r = 0; r < row_lanes && top + r < last; ++r) {
       std::int64_t const t = top + r;
@@ -122,10 +125,12 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
         if (statistics) take_summary(tile, r, lse[r], entropy[r], a, summary);
       } else {
         if (!none)
-          for (int j = 0; j < k; ++j) a.score[a.id[j]] = loop.router.score.at(value_of(tile.best_key[j])[r]);
+          for (int j = 0; j < k; ++j) a.score[a.id[j]] = tile.weight[j][r];
         loop.router.weigh(g, a, summary.degenerate);
         summary.no_work = loop.router.without_work(g, a);
-        if (statistics) {
+        if constexpr (lane_shares) {
+          if (statistics) take_summary(tile, r, lse[r], entropy[r], a, summary);
+        } else if (statistics) {
           load_logits(g, row[r], a.logit, n);
           loop.router.summarise(g, a, summary);
         }
@@ -219,7 +224,8 @@ void run_loop(E const& ex, row_map_loop<Router> const& loop, matrix_view<L const
   std::int64_t const real_size = routing_stats_view::real_size(n);
   detail::row_scratch<R> layout(Router::scratch_rows, n, out.slots(), statistics);
   if constexpr (detail::has_lane_form<Router, R> || detail::has_lane_selection<Router, R>)
-    if (out.slots() <= detail::most_lane_slots && n <= detail::most_lane_experts) layout.lanes = detail::lane_tile::bytes(n, statistics);
+    if (rows > 1 && out.slots() <= detail::most_lane_slots && n <= detail::most_lane_experts && detail::fits_lanes(loop.router.select))
+      layout.lanes = detail::lane_tile::bytes(n, statistics);
   workspace::frame frame(ws);
   auto const integers = frame.take<std::int64_t>(statistics ? tasks * integer_size : 0);
   auto const reals = frame.take<double>(statistics ? tasks * real_size : 0);

@@ -52,7 +52,7 @@ struct elementwise_score {
   /// One score from one logit.
   template <class R>
   FANFOLD_HD R at(R l) const {
-    return l == -math::infinity<R>() ? R(0) : Map::value(l);
+    return math::select(l == -math::infinity<R>(), R(0), Map::value(l));  // no branch: loops over it become vector code
   }
   template <row_group G, class R>
   FANFOLD_HD void forward(G const& g, R const* l, R* y, std::int64_t n) const {
@@ -70,6 +70,7 @@ struct elementwise_score {
 /// p = y / sum y, computed as softmax(log y), so that scores which underflow keep their shares.
 template <class Map>
 struct log_normalised_share {
+  using share_map = Map;
   static constexpr bool share_is_softmax = false;
 
   template <row_group G, class R>

@@ -55,17 +55,23 @@ struct candidate_after {
   }
 };
 
+/// Takes keys [first, last) into the sorted list id[0, count) of at most k, and returns its length.
+template <class R>
+FANFOLD_HD std::int64_t insert_top(R const* key, std::int64_t first, std::int64_t last, std::int32_t* id, std::int64_t count, std::int64_t k) {
+  for (std::int64_t e = first; e < last; ++e) {
+    if (count == k && !(key[e] > key[id[k - 1]])) continue;  // of equal keys the one met first stays
+    std::int64_t j = count < k ? count++ : k - 1;
+    for (; j > 0 && key[e] > key[id[j - 1]]; --j) id[j] = id[j - 1];
+    id[j] = static_cast<std::int32_t>(e);
+  }
+  return count;
+}
+
 /// id[0, k) := the k first of keys [first, first + n) in the total order; k <= n. Keys hold no NaN.
 template <row_group G, class R>
 FANFOLD_HD void select_top(G const& g, R const* key, std::int64_t first, std::int64_t n, std::int32_t* id, std::int64_t k) {
   if constexpr (G::size() == 1) {
-    std::int64_t count = 0;
-    for (std::int64_t e = first; e < first + n; ++e) {
-      if (count == k && !(key[e] > key[id[k - 1]])) continue;  // of equal keys the one met first stays
-      std::int64_t j = count < k ? count++ : k - 1;
-      for (; j > 0 && key[e] > key[id[j - 1]]; --j) id[j] = id[j - 1];
-      id[j] = static_cast<std::int32_t>(e);
-    }
+    insert_top(key, first, first + n, id, 0, k);
   } else {
     candidate<R> last = candidate<R>::none();
     for (std::int64_t j = 0; j < k; ++j) {

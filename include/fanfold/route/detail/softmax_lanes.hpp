@@ -8,26 +8,28 @@
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/math.hpp"
 #include "fanfold/fold/tree.hpp"
+#include "fanfold/route/detail/group_lanes.hpp"
 #include "fanfold/route/detail/row_lanes.hpp"
 #include "fanfold/route/detail/top_lanes.hpp"
+#include "fanfold/route/group_select.hpp"
 #include "fanfold/route/row.hpp"
 #include "fanfold/route/token_choice.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::route::detail {
 
-/// Whether a router has the vectorised form below: softmax scores or logits, the k best of them, in float.
+/// Whether a selector has a form for rows side by side: see `choose_in_tile`.
+template <class Select>
+inline constexpr bool selects_in_lanes = std::is_same_v<Select, top_k>;
+template <bool SumsScores>
+inline constexpr bool selects_in_lanes<basic_group_limited<SumsScores>> = true;
+
+/// Whether a router has the vectorised form below: softmax scores or logits, selection by the order of the logits, in float.
 template <class Router, class R>
 inline constexpr bool has_lane_form = false;
-template <class Weight>
-inline constexpr bool has_lane_form<token_choice<softmax_score, top_k, Weight, no_adjust>, float> =
-    std::is_same_v<Weight, sum_norm> || std::is_same_v<Weight, raw_weight> || std::is_same_v<Weight, softmax_of_selected>;
-
-/// Whether rows side by side share only the selection: scores of one logit each, the k best logits, in float.
-template <class Router, class R>
-inline constexpr bool has_lane_selection = false;
-template <class Score, class Weight>
-inline constexpr bool has_lane_selection<token_choice<Score, top_k, Weight, no_adjust>, float> =
-    token_choice<Score, top_k, Weight, no_adjust>::scores_chosen_only;
+template <class Select, class Weight>
+inline constexpr bool has_lane_form<token_choice<softmax_score, Select, Weight, no_adjust>, float> =
+    selects_in_lanes<Select> && Select::order_only &&
+    (std::is_same_v<Weight, sum_norm> || std::is_same_v<Weight, raw_weight> || std::is_same_v<Weight, softmax_of_selected>);
 
 inline constexpr std::int64_t most_lane_slots = 8;
 inline constexpr std::int64_t most_lane_experts = 1024;
@@ -35,7 +37,8 @@ inline constexpr std::int64_t most_lane_experts = 1024;
 /// Scratch of a tile of rows.
 struct lane_tile {
   std::int64_t experts;
-  lane_ints* key;    // experts, rounded up to 16
+  lane_ints* key;    // of the logits; experts, rounded up to 16
+  lane_ints* work;   // keys that a selector compares, where they are others; as many
   lane_floats* exp;  // max(64, experts)
   lane_ints* word;   // experts / 32 + 1
   float* share;      // row_lanes rows of `experts`
@@ -47,16 +50,17 @@ struct lane_tile {
   static std::int64_t padded(std::int64_t experts) { return (experts + 15) / 16 * 16; }
   static std::int64_t bytes(std::int64_t experts, bool statistics) {
     std::int64_t const exps = experts < tile_lanes ? tile_lanes : experts;
-    return (padded(experts) + exps + experts / 32 + 1 + (statistics ? experts : 0)) * 64;  // the widest vectors, whatever this unit is compiled for
+    return (2 * padded(experts) + exps + experts / 32 + 1 + (statistics ? experts : 0)) * 64;  // the widest vectors, whatever this unit is compiled for
   }
 
   lane_tile(std::int64_t n, void* scratch) : experts(n) {
     auto* const first = static_cast<std::byte*>(scratch);
     std::int64_t const exps = n < tile_lanes ? tile_lanes : n;
     key = reinterpret_cast<lane_ints*>(first);
-    exp = reinterpret_cast<lane_floats*>(first + padded(n) * FANFOLD_VECTOR_BYTES);
-    word = reinterpret_cast<lane_ints*>(first + (padded(n) + exps) * FANFOLD_VECTOR_BYTES);
-    share = reinterpret_cast<float*>(first + (padded(n) + exps + n / 32 + 1) * FANFOLD_VECTOR_BYTES);
+    work = key + padded(n);
+    exp = reinterpret_cast<lane_floats*>(work + padded(n));
+    word = reinterpret_cast<lane_ints*>(exp + exps);
+    share = reinterpret_cast<float*>(word + n / 32 + 1);
   }
 };
 
@@ -111,7 +115,21 @@ inline void weigh_chosen(lane_tile& tile, int k) {
   for (int j = 0; j < k; ++j) tile.weight[j] = tile.weight[j] / sums[0];
 }
 
-/// Shares row by row, and lse and entropy of each row.
+/// tile.share := tile.exp row by row.
+FANFOLD_NOINLINE inline void store_shares(lane_tile& tile) {
+  std::int64_t const n = tile.experts;
+  std::int64_t e = 0;
+  lane_floats v[row_lanes];
+  for (; e + row_lanes <= n; e += row_lanes) {
+    for (int i = 0; i < row_lanes; ++i) v[i] = tile.exp[e + i];
+    transpose(v);
+    for (int r = 0; r < row_lanes; ++r) std::memcpy(tile.share + r * n + e, &v[r], sizeof v[r]);
+  }
+  for (; e < n; ++e)
+    for (int r = 0; r < row_lanes; ++r) tile.share[r * n + e] = tile.exp[e][r];
+}
+
+/// tile.exp := shares of softmax; lse and entropy of each row.
 FANFOLD_NOINLINE inline void summarise_tile(lane_tile& tile, lane_floats& lse, lane_floats& entropy) {
   std::int64_t const n = tile.experts;
   std::int64_t const present = n < tile_lanes ? n : tile_lanes;
@@ -130,21 +148,30 @@ FANFOLD_NOINLINE inline void summarise_tile(lane_tile& tile, lane_floats& lse, l
     lse[r] = tile.max[r] + log_sum;
     entropy[r] = log_sum - sums[0][r];
   }
-  std::int64_t e = 0;
-  lane_floats v[row_lanes];
-  for (; e + row_lanes <= n; e += row_lanes) {
-    for (int i = 0; i < row_lanes; ++i) v[i] = tile.exp[e + i];
-    transpose(v);
-    for (int r = 0; r < row_lanes; ++r) std::memcpy(tile.share + r * n + e, &v[r], sizeof v[r]);
-  }
-  for (; e < n; ++e)
-    for (int r = 0; r < row_lanes; ++r) tile.share[r * n + e] = tile.exp[e][r];
 }
 
-/// Routes the rows of a tile: best ids and weights before the scale; with `statistics` also shares, lse and entropy.
-template <class Weight>
-void route_tile(lane_tile& tile, int k, bool statistics, lane_floats& lse, lane_floats& entropy) {
-  top_lanes(tile.key, tile.experts, k, tile.word, tile.best_key, tile.best_id);
+/// Whether the forms below serve a selector's parameters.
+inline bool fits_lanes(top_k const&) { return true; }
+template <bool SumsScores>
+bool fits_lanes(basic_group_limited<SumsScores> const& select) {
+  return select.groups <= most_lane_groups && select.summed <= most_lane_summed;
+}
+
+/// The best k of `key` by the selector into tile.best_key and tile.best_id.
+inline void choose_in_tile(top_k const&, lane_tile& tile, lane_ints const* key, int k) {
+  top_lanes(key, tile.experts, k, tile.word, tile.best_key, tile.best_id);
+}
+template <bool SumsScores>
+void choose_in_tile(basic_group_limited<SumsScores> const& select, lane_tile& tile, lane_ints const* key, int k) {
+  limit_to_groups(key, tile.work, tile.experts, lane_tile::padded(tile.experts), select.groups, select.keep, select.summed);
+  top_lanes(tile.work, tile.experts, k, tile.word, tile.best_key, tile.best_id);
+}
+
+/// Routes the rows of a tile: best ids and weights before the scale; with `statistics` also shares, lse and entropy. The row's best expert
+/// is among the chosen ones: its group is the best by maximum.
+template <class Weight, class Select>
+void route_tile(Select const& select, lane_tile& tile, int k, bool statistics, lane_floats& lse, lane_floats& entropy) {
+  choose_in_tile(select, tile, tile.key, k);
   tile.max = value_of(tile.best_key[0]);
   constexpr bool raw = std::is_same_v<Weight, raw_weight>;
   if (raw || statistics) normalise_tile(tile, statistics);
@@ -152,7 +179,9 @@ void route_tile(lane_tile& tile, int k, bool statistics, lane_floats& lse, lane_
     for (int j = 0; j < k; ++j) tile.weight[j] = lanes_exp_below(value_of(tile.best_key[j]), tile.max) / tile.sum;
   else
     weigh_chosen(tile, k);
-  if (statistics) summarise_tile(tile, lse, entropy);
+  if (!statistics) return;
+  summarise_tile(tile, lse, entropy);
+  store_shares(tile);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::route::detail
