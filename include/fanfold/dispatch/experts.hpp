@@ -67,8 +67,8 @@ struct ffn_experts {
   }
 
   /// y = combine(init, networks of the rows); `init` may be absent (null data).
-  template <executor E, class Combine, class T, class W, class I, class Y>
-  void run(E const& ex, Combine const& combine, plan_view const& plan, matrix_view<T const> x, matrix_view<W const> weight, matrix_view<I const> init,
+  template <executor E, class Combine, class T, class W, class Initial, class Y>
+  void run(E const& ex, Combine const& combine, plan_view const& plan, matrix_view<T const> x, matrix_view<W const> weight, matrix_view<Initial const> init,
            matrix_view<Y> y, workspace& ws) const {
     detail::run_ffn(ex, policy(combine), plan, weights.get(), x, weight, init, y, ws);
   }
@@ -97,8 +97,8 @@ struct linear_experts {
 
   std::int64_t count() const { return bank.experts; }
 
-  template <executor E, class Combine, class X, class W, class I, class Y>
-  void run(E const& ex, Combine const& combine, plan_view const& plan, matrix_view<X const> x, matrix_view<W const> weight, matrix_view<I const> init,
+  template <executor E, class Combine, class X, class W, class Initial, class Y>
+  void run(E const& ex, Combine const& combine, plan_view const& plan, matrix_view<X const> x, matrix_view<W const> weight, matrix_view<Initial const> init,
            matrix_view<Y> y, workspace& ws) const {
     workspace::frame frame(ws);
     std::int64_t const rows = detail::rows_to_hold(ex, plan);

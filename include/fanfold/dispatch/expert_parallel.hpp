@@ -1,0 +1,339 @@
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "fanfold/core/check.hpp"
+#include "fanfold/core/communicator.hpp"
+#include "fanfold/core/config.hpp"
+#include "fanfold/core/executor.hpp"
+#include "fanfold/core/half.hpp"
+#include "fanfold/core/view.hpp"
+#include "fanfold/core/workspace.hpp"
+#include "fanfold/dispatch/combine.hpp"
+#include "fanfold/dispatch/exchange.hpp"
+#include "fanfold/dispatch/experts.hpp"
+#include "fanfold/dispatch/gather.hpp"
+#include "fanfold/dispatch/plan.hpp"
+#include "fanfold/fold/order.hpp"
+#include "fanfold/monoid/arithmetic.hpp"
+#include "fanfold/route/assign.hpp"
+
+namespace fanfold::inline FANFOLD_ABI::dispatch {
+
+/// What travels between ranks: a row for every assignment (and back, in the storage type), or one row for every token and rank that holds
+/// experts of it (and one partial result back, in the arithmetic type). Both give the same bits.
+enum class exchange_form : unsigned char { row_an_assignment, row_a_token_and_rank };
+
+/// A rank's tokens: x (T x D), routes over all experts (id -1: unused or dropped), optional init, and y. Ranks may hold different numbers of
+/// tokens, also none.
+template <class T, class Y = T>
+struct rank_batch {
+  using arithmetic = arithmetic_t<T>;
+  matrix_view<T const> x{};
+  route::assignment<arithmetic const, std::int32_t const> routes{};
+  matrix_view<arithmetic const> init{};
+  matrix_view<Y> y{};
+};
+
+namespace detail {
+
+/// Matrices of one kind, one a local rank, of which rows travel.
+template <class T>
+struct rank_matrices {
+  view<matrix_view<T>> of{};
+
+  rank_matrices(workspace::frame& frame, std::int64_t local) : of(frame.take<matrix_view<T>>(local)) {}
+  matrix_view<T>& take(workspace::frame& frame, std::int64_t i, std::int64_t rows, std::int64_t cols) {
+    return of[i] = matrix_view<T>(frame.take<T>(rows * cols).data(), rows, cols);
+  }
+};
+
+/// Counts of rows to and from every rank, for each local rank.
+struct row_counts {
+  matrix_view<std::int64_t> send{}, receive{};
+
+  row_counts(workspace::frame& frame, std::int64_t local, std::int64_t ranks)
+      : send(frame.take<std::int64_t>(local * ranks).data(), local, ranks), receive(frame.take<std::int64_t>(local * ranks).data(), local, ranks) {}
+  std::int64_t received(std::int64_t i) const {
+    std::int64_t sum = 0;
+    for (std::int64_t q = 0; q < receive.cols(); ++q) sum += receive(i, q);
+    return sum;
+  }
+};
+
+/// Rows of `from` to the ranks, into `to`; `back`: the way that they came.
+template <class C, class T>
+void exchange_rows(C const& comm, rank_matrices<T> const& from, row_counts const& rows, rank_matrices<T> const& to, bool back, workspace& ws) {
+  std::int64_t const local = comm.local_ranks(), ranks = comm.size();
+  workspace::frame frame(ws);
+  auto const send = frame.take<view<T const>>(local);
+  auto const receive = frame.take<view<T>>(local);
+  row_counts const elements(frame, local, ranks);
+  for (std::int64_t i = 0; i < local; ++i) {
+    send[i] = view<T const>(from.of[i].data(), from.of[i].rows() * from.of[i].cols());
+    receive[i] = view<T>(to.of[i].data(), to.of[i].rows() * to.of[i].cols());
+    for (std::int64_t q = 0; q < ranks; ++q) {
+      elements.send(i, q) = (back ? rows.receive : rows.send)(i, q) * from.of[i].cols();
+      elements.receive(i, q) = (back ? rows.send : rows.receive)(i, q) * to.of[i].cols();
+    }
+  }
+  comm.all_to_all_v(view<view<T const> const>(send.data(), local), as_const(elements.send), view<view<T> const>(receive.data(), local),
+                    as_const(elements.receive));
+}
+
+/// Every rank learns how many rows come from where.
+template <class C>
+void exchange_counts(C const& comm, row_counts const& rows, workspace& ws) {
+  std::int64_t const local = comm.local_ranks(), ranks = comm.size();
+  workspace::frame frame(ws);
+  auto const send = frame.take<view<std::int64_t const>>(local);
+  auto const receive = frame.take<view<std::int64_t>>(local);
+  auto const one = frame.take<std::int64_t>(local * ranks);
+  for (std::int64_t i = 0; i < local * ranks; ++i) one[i] = 1;
+  for (std::int64_t i = 0; i < local; ++i) {
+    send[i] = view<std::int64_t const>(&rows.send(i, 0), ranks);
+    receive[i] = view<std::int64_t>(&rows.receive(i, 0), ranks);
+  }
+  matrix_view<std::int64_t const> const ones(one.data(), local, ranks);
+  comm.all_to_all_v(view<view<std::int64_t const> const>(send.data(), local), ones, view<view<std::int64_t> const>(receive.data(), local), ones);
+}
+
+/// ids(t, q) = q where rank q holds an expert of token t, else -1: a token's ranks are its experts one level up.
+template <class Batch>
+matrix_view<std::int32_t const> ranks_of_tokens(workspace::frame& frame, Batch const& batch, expert_owners const& owners, std::int64_t ranks) {
+  std::int64_t const tokens = batch.x.rows();
+  matrix_view<std::int32_t> const ids(frame.take<std::int32_t>(tokens * ranks).data(), tokens, ranks);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    for (std::int64_t q = 0; q < ranks; ++q) ids(t, q) = -1;
+    for (std::int64_t s = 0; s < batch.routes.slots(); ++s)
+      if (batch.routes.id(t, s) >= 0) ids(t, owners.of(batch.routes.id(t, s))) = static_cast<std::int32_t>(owners.of(batch.routes.id(t, s)));
+  }
+  return as_const(ids);
+}
+
+/// The slots of a travelling row: ids local to the rank where it goes, -1 for the others.
+template <class Batch, class A>
+void fill_slots(plan_view const& plan, Batch const& batch, expert_owners const& owners, view<std::int32_t const> number, matrix_view<std::int32_t> id,
+                matrix_view<A> weight) {
+  for (std::int64_t r = 0; r < plan.rows(); ++r) {
+    std::int64_t const t = plan.src_of[r] / plan.slots, rank = plan.src_of[r] % plan.slots;
+    for (std::int64_t s = 0; s < id.cols(); ++s) {
+      std::int32_t const e = batch.routes.id(t, s);
+      bool const here = e >= 0 && owners.of(e) == rank;
+      id(r, s) = here ? number[e] : -1;
+      weight(r, s) = !here ? A(0) : batch.routes.weight.data() == nullptr ? A(1) : batch.routes.weight(t, s);
+    }
+  }
+}
+
+/// number[e]: how many experts of the same owner come before e.
+inline view<std::int32_t const> local_numbers(workspace::frame& frame, expert_owners const& owners, std::int64_t experts, std::int64_t ranks) {
+  auto const number = frame.take<std::int32_t>(experts), next = frame.take<std::int32_t>(ranks);
+  for (std::int64_t q = 0; q < ranks; ++q) next[q] = 0;
+  for (std::int64_t e = 0; e < experts; ++e) number[e] = next[owners.of(e)]++;
+  return number;
+}
+
+template <class Batch>
+std::int64_t slots_of(view<Batch const> batches) {
+  std::int64_t slots = 0;
+  for (auto const& b : batches) slots = b.routes.slots() > slots ? b.routes.slots() : slots;
+  return slots;
+}
+
+template <class E, class C, class Experts, class T, class Y>
+void exchange_tokens(E const& ex, C const& comm, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
+                     view<rank_batch<T, Y> const> batches, workspace& ws) {
+  using A = arithmetic_t<T>;
+  std::int64_t const local = comm.local_ranks(), ranks = comm.size(), slots = slots_of(batches);
+  workspace::frame frame(ws);
+  auto const number = local_numbers(frame, owners, count, ranks);
+  auto const plan = frame.take<plan_view>(local);
+  row_counts const rows(frame, local, ranks);
+  rank_matrices<T> sent_x(frame, local), x(frame, local);
+  rank_matrices<std::int32_t> sent_id(frame, local), id(frame, local);
+  rank_matrices<A> sent_weight(frame, local), weight(frame, local), partial(frame, local), returned(frame, local);
+  for (std::int64_t i = 0; i < local; ++i) {
+    auto const& batch = batches[i];
+    route::assignment<A const, std::int32_t const> const routes{ranks_of_tokens(frame, batch, owners, ranks), {}};
+    plan[i] = take_plan(frame, packed{}, batch.x.rows(), ranks, ranks);
+    make_plan(ex, packed{}, routes, plan[i], ws);
+    for (std::int64_t q = 0; q < ranks; ++q) rows.send(i, q) = plan[i].kept[q];
+    gather(ex, plan[i], batch.x, sent_x.take(frame, i, plan[i].rows(), batch.x.cols()), ws);
+    fill_slots(plan[i], batch, owners, number, sent_id.take(frame, i, plan[i].rows(), slots), sent_weight.take(frame, i, plan[i].rows(), slots));
+  }
+  exchange_counts(comm, rows, ws);
+  for (std::int64_t i = 0; i < local; ++i) {
+    std::int64_t const n = rows.received(i);
+    x.take(frame, i, n, batches[i].x.cols()), id.take(frame, i, n, slots), weight.take(frame, i, n, slots);
+  }
+  exchange_rows(comm, sent_x, rows, x, false, ws);
+  exchange_rows(comm, sent_id, rows, id, false, ws);
+  exchange_rows(comm, sent_weight, rows, weight, false, ws);
+  for (std::int64_t i = 0; i < local; ++i) {
+    std::int64_t const n = x.of[i].rows();
+    partial.take(frame, i, n, batches[i].y.cols()), returned.take(frame, i, plan[i].rows(), batches[i].y.cols());
+    workspace::frame inner(ws);
+    plan_view const here = take_plan(inner, packed{}, n, slots, experts[i].count());
+    make_plan(ex, packed{}, route::assignment<A const, std::int32_t const>{as_const(id.of[i]), {}}, here, ws);
+    experts[i].run(ex, weighted_sum{}, here, as_const(x.of[i]), as_const(weight.of[i]), matrix_view<A const>(), partial.of[i], ws);
+  }
+  exchange_rows(comm, partial, rows, returned, true, ws);
+  for (std::int64_t i = 0; i < local; ++i)
+    fold_combine(ex, combine_policy<plus<A>, ignore_weight>{}, plan[i], returned.of[i], matrix_view<A const>(), batches[i].init, batches[i].y, ws);
+}
+
+/// Ids in order of (owner, expert), and the owners in that order.
+template <class Batch>
+matrix_view<std::int32_t const> ids_by_owner(workspace::frame& frame, Batch const& batch, view<std::int32_t const> place) {
+  std::int64_t const tokens = batch.x.rows(), slots = batch.routes.slots();
+  matrix_view<std::int32_t> const ids(frame.take<std::int32_t>(tokens * slots).data(), tokens, slots);
+  for (std::int64_t t = 0; t < tokens; ++t)
+    for (std::int64_t s = 0; s < slots; ++s) ids(t, s) = batch.routes.id(t, s) < 0 ? -1 : place[batch.routes.id(t, s)];
+  return as_const(ids);
+}
+
+template <class E, class C, class Experts, class T, class Y>
+void exchange_assignments(E const& ex, C const& comm, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
+                          view<rank_batch<T, Y> const> batches, workspace& ws) {
+  using A = arithmetic_t<T>;
+  std::int64_t const local = comm.local_ranks(), ranks = comm.size();
+  workspace::frame frame(ws);
+  auto const place = frame.take<std::int32_t>(count), owner = frame.take<std::int32_t>(count);
+  std::int32_t next = 0;
+  for (std::int64_t q = 0; q < ranks; ++q)
+    for (std::int64_t e = 0; e < count; ++e)
+      if (owners.of(e) == q) owner[next] = static_cast<std::int32_t>(q), place[e] = next++;
+  expert_owners const sorted{1, owner};
+
+  auto const plan = frame.take<plan_view>(local);
+  auto const mine = frame.take<view<std::int32_t const>>(local);
+  auto const all = frame.take<view<std::int32_t>>(local);
+  for (std::int64_t i = 0; i < local; ++i) {
+    plan[i] = take_plan(frame, packed{}, batches[i].x.rows(), batches[i].routes.slots(), count);
+    make_plan(ex, packed{}, route::assignment<A const, std::int32_t const>{ids_by_owner(frame, batches[i], place), {}}, plan[i], ws);
+    mine[i] = plan[i].kept;
+    all[i] = frame.take<std::int32_t>(ranks * count);
+  }
+  comm.all_gather(view<view<std::int32_t const> const>(mine.data(), local), view<view<std::int32_t> const>(all.data(), local));
+
+  row_counts const rows(frame, local, ranks);
+  auto const trip = frame.take<exchange_plan>(local);
+  rank_matrices<T> sent(frame, local), x(frame, local), z(frame, local), returned(frame, local);
+  for (std::int64_t i = 0; i < local; ++i) {
+    trip[i] = take_exchange_plan(frame, ranks, experts[i].count());
+    make_exchange_plan({all[i].data(), ranks, count}, sorted, comm.rank(i), trip[i]);
+    for (std::int64_t q = 0; q < ranks; ++q) rows.send(i, q) = trip[i].send[q], rows.receive(i, q) = trip[i].receive[q];
+    gather(ex, plan[i], batches[i].x, sent.take(frame, i, plan[i].rows(), batches[i].x.cols()), ws);
+    x.take(frame, i, trip[i].received_rows(), batches[i].x.cols());
+    z.take(frame, i, trip[i].received_rows(), batches[i].y.cols());
+    returned.take(frame, i, plan[i].rows(), batches[i].y.cols());
+  }
+  exchange_rows(comm, sent, rows, x, false, ws);
+  for (std::int64_t i = 0; i < local; ++i) {
+    workspace::frame inner(ws);
+    std::int64_t const n = trip[i].received_rows();
+    auto const expert = inner.take<std::int32_t>(n);
+    trip[i].row_experts(expert);
+    plan_view const here = take_plan(inner, packed{}, n, 1, experts[i].count());
+    make_plan(ex, packed{}, route::assignment<A const, std::int32_t const>{{expert.data(), n, 1}, {}}, here, ws);
+    experts[i].run(ex, weighted_sum{}, here, as_const(x.of[i]), matrix_view<A const>(), matrix_view<A const>(), z.of[i], ws);
+  }
+  exchange_rows(comm, z, rows, returned, true, ws);
+  for (std::int64_t i = 0; i < local; ++i)
+    fold_combine(ex, weighted_sum<by_rank_then_slot>{{1, owner}}, plan[i], returned.of[i], batches[i].routes.weight, batches[i].init, batches[i].y, ws);
+}
+
+}  // namespace detail
+
+/// Experts spread over ranks, in the exchange that `form` names. `banks` and `rank_batches` hold one entry a local rank of `comm`;
+/// banks[i] are those that rank(i) owns, `count` is how many there are in all. Each y has the bits that one process with all experts gets
+/// with the bracket by_rank_then_slot (at most 32 slots).
+/// With one rank nothing is sent. Counts are read on the host, so host executors only.
+/// (Megatron-LM's token dispatcher; DeepEP's one row a (token, rank).)
+/// \throws argument_error for shapes and owners that do not fit.
+template <host_executor E, communicator C, viewable Banks, viewable Batches, fanfold::detail::call_option... Options>
+void expert_parallel(E const& ex, C const& comm, exchange_form form, expert_owners const& owners, std::int64_t count, Banks const& banks,
+                     Batches const& rank_batches, Options&&... options) {
+  static constexpr char function[] = "expert_parallel";
+  auto const experts = as_const(as_view(banks));
+  auto const batches = as_const(as_view(rank_batches));
+  owners.check(count, comm.size());
+  check_argument(experts.size() == comm.local_ranks(), function, "number of expert banks", experts.size(), "the local ranks");
+  check_argument(batches.size() == comm.local_ranks(), function, "number of batches", batches.size(), "the local ranks");
+  for (std::int64_t i = 0; i < batches.size(); ++i) {
+    auto const& b = batches[i];
+    check_argument(experts[i].count() == owners.count(comm.rank(i), count), function, "experts of a rank", experts[i].count(), "those that it owns");
+    check_argument(b.routes.id.rows() == b.x.rows() && b.y.rows() == b.x.rows(), function, "rows of a batch", b.routes.id.rows(), "its tokens");
+    check_argument(b.routes.slots() <= 32 && b.routes.slots() == batches[0].routes.slots(), function, "slots", b.routes.slots(), "at most 32, everywhere the same");
+    check_argument(b.x.cols() == batches[0].x.cols() && b.y.cols() == batches[0].y.cols(), function, "columns of a batch", b.x.cols(), "everywhere the same");
+    for (std::int64_t t = 0; t < b.routes.rows(); ++t)
+      for (std::int64_t s = 0; s < b.routes.slots(); ++s)
+        check_argument(b.routes.id(t, s) >= -1 && b.routes.id(t, s) < count, function, "an id", b.routes.id(t, s), "-1 or below the number of experts");
+    if constexpr (requires { experts[i].weigh_input; })
+      check_argument(!experts[i].weigh_input || form == exchange_form::row_a_token_and_rank, function, "form", "row_an_assignment",
+                     "row_a_token_and_rank where weights multiply the tokens");
+  }
+  fanfold::detail::call_workspace ws(ex, options...);
+  if (form == exchange_form::row_a_token_and_rank)
+    detail::exchange_tokens(ex, comm, owners, count, experts, batches, ws.get());
+  else
+    detail::exchange_assignments(ex, comm, owners, count, experts, batches, ws.get());
+}
+
+/// A mixture-of-experts layer whose experts are spread over ranks: router, drops by `plan` within each rank's batch, expert_parallel.
+template <class Router, class Plan = packed>
+struct parallel_moe_layer {
+  Router router{};
+  expert_owners owners{};
+  std::int64_t experts = 0;  // in all
+  exchange_form form = exchange_form::row_a_token_and_rank;
+  Plan plan{};
+
+  /// tokens[i] (T_i x D), logits[i] (T_i x E) and out[i] belong to local rank i, banks[i] are its experts.
+  template <host_executor E, communicator C, viewable Banks, viewable Tokens, viewable Logits, viewable Out, fanfold::detail::call_option... Options>
+  void operator()(E const& ex, C const& comm, Banks const& banks, Tokens const& all_tokens, Logits const& all_logits, Out const& all_out, Options&&... options) const {
+    auto const tokens = as_view(all_tokens);
+    auto const logits = as_view(all_logits);
+    auto const out = as_view(all_out);
+    using T = typename std::remove_cvref_t<decltype(tokens[0])>::value_type;
+    using Y = typename std::remove_cvref_t<decltype(out[0])>::value_type;
+    using A = arithmetic_t<T>;
+    std::int64_t const local = comm.local_ranks(), slots = router.slots(experts);
+    check_argument(tokens.size() == local && logits.size() == local && out.size() == local, "parallel_moe_layer", "number of batches", tokens.size(), "the local ranks");
+    fanfold::detail::call_workspace scratch(ex, options...);
+    workspace& ws = scratch.get();
+    workspace::frame frame(ws);
+    auto const batches = frame.template take<rank_batch<T, Y>>(local);
+    for (std::int64_t i = 0; i < local; ++i) {
+      std::int64_t const n = tokens[i].rows();
+      check_argument(logits[i].cols() == experts, "parallel_moe_layer", "columns of the logits", logits[i].cols(), "the experts of all ranks");
+      matrix_view<std::int32_t> const id(frame.template take<std::int32_t>(n * slots).data(), n, slots);
+      matrix_view<A> const weight(frame.template take<A>(n * slots).data(), n, slots);
+      route::assignment<A, std::int32_t> const routes{id, weight};
+      route::assign(ex, router, logits[i], routes, ws);
+      drop(ex, routes, frame, ws);
+      batches[i] = {as_const(tokens[i]), route::as_const(routes), {}, out[i]};
+    }
+    expert_parallel(ex, comm, form, owners, experts, banks, batches, ws);
+  }
+
+ private:
+  template <class E, class A>
+  void drop(E const& ex, route::assignment<A, std::int32_t> const& routes, workspace::frame& frame, workspace& ws) const {
+    if constexpr (std::is_same_v<Plan, packed>) return;
+    auto const& layout = [&]() -> auto const& {
+      if constexpr (plan_layout<Plan>)
+        return plan;
+      else
+        return plan.layout;
+    }();
+    plan_view const kept = take_plan(frame, layout, routes.rows(), routes.slots(), experts);
+    make_plan(ex, plan, routes, kept, ws);
+    for (std::int64_t a = 0; a < kept.assignments(); ++a)
+      if (kept.row_of[a] < 0) routes.id(a / kept.slots, a % kept.slots) = -1;
+  }
+};
+
+}  // namespace fanfold::inline FANFOLD_ABI::dispatch
