@@ -56,10 +56,21 @@ std::int64_t run_loop(E const& ex, key_runs_loop, view<Key const> keys, view<std
   return runs;
 }
 
+namespace detail {
+
+template <class Keys, class X, class OutKeys, class Out>
+void check_keyed(Keys const& keys, X const& x, OutKeys const& out_keys, Out const& out) {
+  check_argument(keys.size() == x.rows(), "fold_by_key", "keys.size()", keys.size(), "x.rows()");
+  check_argument(x.cols() == out.cols(), "fold_by_key", "x.cols()", x.cols(), "out.cols()");
+  check_argument(out_keys.size() == 0 || out_keys.data() != nullptr, "fold_by_key", "out_keys.data()", out_keys.data(), "not null");
+}
+
+}  // namespace detail
+
 /// Folds runs of equal neighbouring keys: `out(r, c) = lower(combine over the items of run r of lift(x(i, c)))`, `out_keys[r]` its key.
 /// Returns the number of runs. Rows of `out` past it are left alone; `out_keys` and `out` need room for the runs (at most one an item).
 ///
-/// Host executors: the number of runs is known to the data alone, so a device would have to be waited for.
+/// Host executors; for devices, which would have to be waited for, the form below leaves the number in their memory.
 /// \throws argument_error for shapes that do not match or too little room; nothing is written then.
 /// \par Determinism the ordered tree of each run.
 template <host_executor E, class A, viewable Keys, matrix_viewable X, viewable OutKeys, matrix_viewable Out, detail::call_option... Options>
@@ -69,8 +80,7 @@ std::int64_t fold_by_key(E const& ex, A const& a, Keys const& keys_sorted, X con
   auto const items = as_const(as_matrix_view(x));
   auto const answers = as_matrix_view(out);
   auto const answer_keys = as_view(out_keys);
-  check_argument(keys.size() == items.rows(), "fold_by_key", "keys.size()", keys.size(), "x.rows()");
-  check_argument(items.cols() == answers.cols(), "fold_by_key", "x.cols()", items.cols(), "out.cols()");
+  detail::check_keyed(keys, items, answer_keys, answers);
   detail::call_workspace ws(ex, options...);
   workspace::frame frame(ws.get());
   auto const offsets = frame.take<std::int64_t>(keys.size() + 1);
@@ -81,6 +91,30 @@ std::int64_t fold_by_key(E const& ex, A const& a, Keys const& keys_sorted, X con
   return runs;
 }
 
+/// The same on a device, without waiting: the number of runs goes to `count[0]`. Too little room is reported by `fetch`.
+template <device_executor E, class A, viewable Keys, matrix_viewable X, viewable OutKeys, matrix_viewable Out, viewable Count,
+          detail::call_option... Options>
+  requires aggregator<A> || row_monoid<A>
+void fold_by_key(E const& ex, A const& a, Keys const& keys_sorted, X const& x, OutKeys&& out_keys, Out&& out, Count&& count, Options&&... options) {
+  auto const keys = as_const(as_view(keys_sorted));
+  auto const items = as_const(as_matrix_view(x));
+  auto const answers = as_matrix_view(out);
+  auto const answer_keys = as_view(out_keys);
+  auto const runs = as_view(count);
+  detail::check_keyed(keys, items, answer_keys, answers);
+  check_argument(runs.size() == 1, "fold_by_key", "count.size()", runs.size(), "1");
+  detail::call_workspace ws(ex, options...);
+  workspace::frame frame(ws.get());
+  std::int64_t room = answers.rows() < answer_keys.size() ? answers.rows() : answer_keys.size();
+  room = room < keys.size() ? room : keys.size();
+  auto const offsets = frame.take<std::int64_t>(room + 1);
+  static_assert(requires { run_loop(ex, key_runs_loop{}, keys, offsets, answer_keys, runs, ws.get()); },
+                "no backend of fold_by_key for this executor: include <fanfold/kernel/fold_by_key.hpp> for device executors");
+  run_loop(ex, key_runs_loop{}, keys, offsets, answer_keys.subview(0, room), runs, ws.get());
+  using order_tag = detail::order_of<std::remove_cvref_t<Options>...>;
+  segmented_fold(ex, a, items, offsets, answers.sub_rows(0, room), order_tag{}, empty_policy::skip, ws.get());
+}
+
 /// The same over a stream of items.
 template <host_executor E, aggregator A, viewable Keys, viewable X, viewable OutKeys, viewable Out, detail::call_option... Options>
 std::int64_t fold_by_key(E const& ex, A const& a, Keys const& keys_sorted, X const& x, OutKeys&& out_keys, Out&& out, Options&&... options) {
@@ -88,6 +122,12 @@ std::int64_t fold_by_key(E const& ex, A const& a, Keys const& keys_sorted, X con
   auto const answers = as_view(out);
   return fold_by_key(ex, a, keys_sorted, matrix_view(items.data(), items.size(), 1), out_keys,
                      matrix_view(answers.data(), answers.size(), 1), options...);
+}
+template <device_executor E, aggregator A, viewable Keys, viewable X, viewable OutKeys, viewable Out, viewable Count, detail::call_option... Options>
+void fold_by_key(E const& ex, A const& a, Keys const& keys_sorted, X const& x, OutKeys&& out_keys, Out&& out, Count&& count, Options&&... options) {
+  auto const items = as_view(x);
+  auto const answers = as_view(out);
+  fold_by_key(ex, a, keys_sorted, matrix_view(items.data(), items.size(), 1), out_keys, matrix_view(answers.data(), answers.size(), 1), count, options...);
 }
 
 template <class A, viewable Keys, class X, viewable OutKeys, class Out, detail::call_option... Options>
