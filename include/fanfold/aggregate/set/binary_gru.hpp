@@ -33,7 +33,8 @@ FANFOLD_INLINE A gru_gates_vjp(gru_gates<A> const& s, A const* uh, A h, A g, A* 
 
 // `left` and `right` hold (W v + b, U v + c) of the two operands, 6 d numbers each.
 template <bool Symmetric, class A>
-FANFOLD_NOINLINE void gru_pair(A const* left, A const* right, A const* a, A const* b, A* y, std::int64_t d) {
+FANFOLD_NOINLINE void gru_pair(A const* FANFOLD_RESTRICT left, A const* FANFOLD_RESTRICT right, A const* FANFOLD_RESTRICT a, A const* FANFOLD_RESTRICT b,
+                             A* FANFOLD_RESTRICT y, std::int64_t d) {
   for (std::int64_t c = 0; c < d; ++c) {
     A const input_right = gru_gates<A>(right, left + 3 * d, c, d).output(a[c]);
     if constexpr (Symmetric)
@@ -44,7 +45,8 @@ FANFOLD_NOINLINE void gru_pair(A const* left, A const* right, A const* a, A cons
 }
 
 template <bool Symmetric, class A>
-FANFOLD_NOINLINE void gru_pair_vjp(A const* left, A const* right, A const* a, A const* b, A const* g, A* dleft, A* dright, A* da, A* db, std::int64_t d) {
+FANFOLD_NOINLINE void gru_pair_vjp(A const* FANFOLD_RESTRICT left, A const* FANFOLD_RESTRICT right, A const* FANFOLD_RESTRICT a, A const* FANFOLD_RESTRICT b, A const* FANFOLD_RESTRICT g,
+                                 A* FANFOLD_RESTRICT dleft, A* FANFOLD_RESTRICT dright, A* FANFOLD_RESTRICT da, A* FANFOLD_RESTRICT db, std::int64_t d) {
   for (std::int64_t c = 0; c < d; ++c) {
     A const share = Symmetric ? A(0.5) * g[c] : g[c];
     da[c] = gru_gates_vjp(gru_gates<A>(right, left + 3 * d, c, d), left + 3 * d, a[c], share, dright, dleft + 3 * d, c, d);
@@ -82,11 +84,16 @@ struct binary_gru {
   template <host_executor E>
   void apply(E const& ex, matrix_view<A const> x, matrix_view<A> y, workspace& ws) const {
     workspace::frame frame(ws);
-    auto const pre = detail::take_matrix<A>(frame, x.rows(), 6 * size);
-    detail::dense_layer(ex, layer(), x, pre, ws);
-    detail::for_each_row(ex, y.rows(), 64 * size, [&](std::int64_t p) {
-      detail::gru_pair<Symmetric>(at(pre, 2 * p), at(pre, 2 * p + 1), at(x, 2 * p), at(x, 2 * p + 1), at(y, p), size);
-    });
+    std::int64_t const most = pairs_in_cache() < y.rows() ? pairs_in_cache() : y.rows();
+    auto const pre = detail::take_matrix<A>(frame, 2 * most, 6 * size);
+    for (std::int64_t first = 0; first < y.rows(); first += most) {
+      std::int64_t const n = y.rows() - first < most ? y.rows() - first : most;
+      detail::dense_layer(ex, layer(), x.sub_rows(2 * first, 2 * n), pre.sub_rows(0, 2 * n), ws);
+      detail::for_each_row(ex, n, 64 * size, [&](std::int64_t p) {
+        std::int64_t const a = 2 * (first + p);
+        detail::gru_pair<Symmetric>(at(pre, 2 * p), at(pre, 2 * p + 1), at(x, a), at(x, a + 1), at(y, first + p), size);
+      });
+    }
   }
 
   template <host_executor E>
@@ -107,6 +114,11 @@ struct binary_gru {
   }
 
  private:
+  // Pairs whose pre-activations stay in a second-level cache; rows do not depend on each other, so the cut changes no bit.
+  std::int64_t pairs_in_cache() const {
+    std::int64_t const n = (std::int64_t{1} << 20) / (12 * size * static_cast<std::int64_t>(sizeof(A)));
+    return n < 64 ? 64 : n;
+  }
   detail::dense_weights<A> layer() const { return {parameter.data(), parameter.data() + 6 * size * size, 6 * size, size}; }
   template <class T>
   static T* at(matrix_view<T> m, std::int64_t r) {

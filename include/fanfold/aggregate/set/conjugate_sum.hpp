@@ -127,7 +127,8 @@ struct conjugate_sum {
   void hidden_layer(E const& ex, int which, matrix_view<A const> v, matrix_view<A> h, workspace& ws) const {
     detail::dense_layer(ex, input(which), v, h, ws);
     detail::for_each_row(ex, h.rows(), 16 * hidden, [&](std::int64_t r) {
-      for (std::int64_t c = 0; c < hidden; ++c) h(r, c) = math::tanh(h(r, c));
+      A* const row = h.data() + r * hidden;
+      for (std::int64_t c = 0; c < hidden; ++c) row[c] = math::tanh(row[c]);
     });
   }
   template <class E>

@@ -8,8 +8,9 @@
 
 namespace fanfold::inline FANFOLD_ABI::aggregate {
 
-/// h = relu(W x + b): brings items of any width to that of a learned operation. `parameter` holds W [out, in] and b [out].
-template <class A>
+/// h = relu(W x + b), or W x + b where not `Rectified`: brings items of any width to that of a learned operation, and its result to
+/// answers. `parameter` holds W [out, in] and b [out].
+template <class A, bool Rectified = true>
 struct item_projection {
   std::int64_t in = 0, out = 0;
   view<A const> parameter{};
@@ -21,8 +22,8 @@ struct item_projection {
 
 namespace detail {
 
-template <class A, class X, class Y>
-void check_projection(char const* function, item_projection<A> const& p, X const& x, Y const& y) {
+template <class A, bool Rectified, class X, class Y>
+void check_projection(char const* function, item_projection<A, Rectified> const& p, X const& x, Y const& y) {
   check_argument(p.in >= 1 && p.out >= 1, function, "a size", p.in < 1 ? p.in : p.out, "1 or more");
   check_argument(p.parameter.size() == p.parameters(), function, "parameter.size()", p.parameter.size(), "out (in + 1)");
   check_argument(x.cols() == p.in, function, "x.cols()", x.cols(), "in");
@@ -32,14 +33,15 @@ void check_projection(char const* function, item_projection<A> const& p, X const
 
 }  // namespace detail
 
-/// y = relu(W x + b) for every row; NaN stays.
-template <host_executor E, class A, matrix_viewable X, matrix_viewable Y, fanfold::detail::call_option... Options>
-void project(E const& ex, item_projection<A> const& p, X const& x, Y&& y, Options&&... options) {
+/// y = relu(W x + b) (or W x + b) for every row; NaN stays.
+template <host_executor E, class A, bool Rectified, matrix_viewable X, matrix_viewable Y, fanfold::detail::call_option... Options>
+void project(E const& ex, item_projection<A, Rectified> const& p, X const& x, Y&& y, Options&&... options) {
   auto const in = as_const(as_matrix_view(x));
   auto const out = as_matrix_view(y);
   detail::check_projection("project", p, in, out);
   fanfold::detail::call_workspace ws(ex, options...);
   detail::dense_layer(ex, p.layer(), in, out, ws.get());
+  if constexpr (!Rectified) return;
   detail::for_each_row(ex, out.rows(), out.cols(), [&](std::int64_t r) {
     A* const row = out.data() + r * out.stride();
     for (std::int64_t c = 0; c < out.cols(); ++c) row[c] = row[c] < A(0) ? A(0) : row[c];
@@ -47,9 +49,9 @@ void project(E const& ex, item_projection<A> const& p, X const& x, Y&& y, Option
 }
 
 /// Gradients of `project` for g = dL/dy, from its output y. `dx` may be absent (null); both outputs are overwritten.
-template <host_executor E, class A, matrix_viewable X, matrix_viewable Y, matrix_viewable G, matrix_viewable DX, viewable DP,
+template <host_executor E, class A, bool Rectified, matrix_viewable X, matrix_viewable Y, matrix_viewable G, matrix_viewable DX, viewable DP,
           fanfold::detail::call_option... Options>
-void project_vjp(E const& ex, item_projection<A> const& p, X const& x, Y const& y, G const& gradient, DX&& dx, DP&& dparameter, Options&&... options) {
+void project_vjp(E const& ex, item_projection<A, Rectified> const& p, X const& x, Y const& y, G const& gradient, DX&& dx, DP&& dparameter, Options&&... options) {
   auto const in = as_const(as_matrix_view(x)), out = as_const(as_matrix_view(y)), g = as_const(as_matrix_view(gradient));
   auto const din = as_matrix_view(dx);
   auto const dp = as_view(dparameter);
@@ -60,7 +62,7 @@ void project_vjp(E const& ex, item_projection<A> const& p, X const& x, Y const& 
   workspace::frame frame(ws.get());
   auto const masked = detail::take_matrix<A>(frame, out.rows(), out.cols());
   detail::for_each_row(ex, out.rows(), out.cols(), [&](std::int64_t r) {
-    for (std::int64_t c = 0; c < out.cols(); ++c) masked(r, c) = out(r, c) > A(0) ? g(r, c) : A(0);
+    for (std::int64_t c = 0; c < out.cols(); ++c) masked(r, c) = !Rectified || out(r, c) > A(0) ? g(r, c) : A(0);
   });
   detail::dense_layer_parameters(ex, in, as_const(masked), dp.data(), dp.data() + p.out * p.in, ws.get());
   if (din.data() != nullptr) detail::dense_layer_inputs(ex, p.layer(), as_const(masked), din, ws.get());

@@ -12,14 +12,15 @@ namespace detail {
 
 // h = 1/2 (tanh(left a + right b + c) + tanh(left b + right a + c)); u and v hold (left x, right x) of the operands, `hidden` numbers each.
 template <class A>
-FANFOLD_NOINLINE void mixed_orders(A const* u, A const* v, A const* bias, A* h, std::int64_t hidden) {
+FANFOLD_NOINLINE void mixed_orders(A const* FANFOLD_RESTRICT u, A const* FANFOLD_RESTRICT v, A const* FANFOLD_RESTRICT bias, A* FANFOLD_RESTRICT h, std::int64_t hidden) {
   for (std::int64_t c = 0; c < hidden; ++c)
     h[c] = A(0.5) * (math::tanh((u[c] + v[hidden + c]) + bias[c]) + math::tanh((v[c] + u[hidden + c]) + bias[c]));
 }
 
 // Gradients of u and v, and in `db` that of the bias.
 template <class A>
-FANFOLD_NOINLINE void mixed_orders_vjp(A const* u, A const* v, A const* bias, A const* g, A* du, A* dv, A* db, std::int64_t hidden) {
+FANFOLD_NOINLINE void mixed_orders_vjp(A const* FANFOLD_RESTRICT u, A const* FANFOLD_RESTRICT v, A const* FANFOLD_RESTRICT bias, A const* FANFOLD_RESTRICT g, A* FANFOLD_RESTRICT du,
+                                     A* FANFOLD_RESTRICT dv, A* FANFOLD_RESTRICT db, std::int64_t hidden) {
   for (std::int64_t c = 0; c < hidden; ++c) {
     A const s = math::tanh((u[c] + v[hidden + c]) + bias[c]), t = math::tanh((v[c] + u[hidden + c]) + bias[c]);
     A const ds = A(0.5) * g[c] * (A(1) - s * s), dt = A(0.5) * g[c] * (A(1) - t * t);
@@ -159,7 +160,8 @@ struct symmetric_input_mlp {
     });
     detail::dense_layer(ex, input(), as_const(joint), h, ws);
     detail::for_each_row(ex, h.rows(), 16 * hidden, [&](std::int64_t p) {
-      for (std::int64_t c = 0; c < hidden; ++c) h.data()[p * hidden + c] = math::tanh(h.data()[p * hidden + c]);
+      A* const row = h.data() + p * hidden;
+      for (std::int64_t c = 0; c < hidden; ++c) row[c] = math::tanh(row[c]);
     });
   }
 };
