@@ -64,3 +64,32 @@ TEST_CASE("robust: shards of the coordinates give the same answer") {
   check(compose(norm_clip{30}, average{}));
   check(compose(nearest_neighbour_mixing{.f = 2}, trimmed_mean{.f = 2}));
 }
+
+TEST_CASE("robust: one step of centered clipping needs distances to the start only") {
+  table<double> const x = random_rows(7, 9, 4);
+  std::vector<double> const m = aggregated(coordinate_median{}, x);
+  for (double tau : {0.5, 2.0, 100.0}) {
+    std::vector<double> expected(9);
+    for (int start = 0; start < 2; ++start) {  // from zero, then from m
+      for (std::size_t c = 0; c < 9; ++c) expected[c] = start * m[c];
+      for (std::int64_t i = 0; i < 7; ++i) {
+        double square = 0;
+        for (std::int64_t c = 0; c < 9; ++c) {
+          double const v = x(i, c) - start * m[static_cast<std::size_t>(c)];
+          square += v * v;
+        }
+        double const factor = std::sqrt(square) > tau ? tau / std::sqrt(square) : 1;
+        for (std::int64_t c = 0; c < 9; ++c) {
+          auto const at = static_cast<std::size_t>(c);
+          expected[at] += factor * (x(i, c) - start * m[at]) / 7;
+        }
+      }
+      auto const out = start == 0 ? aggregated(centered_clipping{.tau = tau}, x) : aggregated(centered_clipping{.tau = tau}, x, previous_output{m});
+      auto const clipped = aggregated(compose(norm_clip{1e9}, centered_clipping{.tau = tau}), x, previous_output{m});
+      for (std::size_t c = 0; c < 9; ++c) {
+        CHECK(out[c] == doctest::Approx(expected[c]).epsilon(1e-9).scale(1));
+        if (start == 1) CHECK(clipped[c] == doctest::Approx(expected[c]).epsilon(1e-9).scale(1));
+      }
+    }
+  }
+}

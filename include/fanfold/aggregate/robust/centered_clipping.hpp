@@ -15,7 +15,8 @@ struct centered_clipping {
   std::int64_t iterations = 1;
 
   static constexpr bool uses_previous = true;
-  static constexpr needs requirement() { return needs::products; }
+  /// One step needs distances to the start only.
+  needs requirement() const { return iterations <= 1 ? needs::norms : needs::products; }
   void check(std::int64_t n) const {
     check_argument(n >= 1, "centered_clipping", "number of rows", n, "1 or more");
     check_argument(tau >= 0, "centered_clipping", "tau", tau, "0 or more");
@@ -27,7 +28,10 @@ struct centered_clipping {
     detail::set(weight, 0);  // the rows' weights; the rest up to 1 lies on the previous output, about which the products are
     double const share = 1 / static_cast<double>(g.rows);
     for (std::int64_t l = 0; l < iterations; ++l) {
-      detail::distances_to_mixture(g.product, weight, length, ws);
+      if (iterations > 1)
+        detail::distances_to_mixture(g.product, weight, length, ws);
+      else
+        for (std::int64_t i = 0; i < g.rows; ++i) length[i] = g.distance.empty() ? g.squared_norm(i) : g.distance(i, g.previous >= 0 ? g.previous : g.origin);
       double sum = 0;
       for (std::int64_t i = 0; i < g.rows; ++i) {
         double const d = std::sqrt(length[i]);

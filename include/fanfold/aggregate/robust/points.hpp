@@ -97,15 +97,20 @@ void one_column(E const& ex, point_table<T> const& p, std::int64_t to, matrix_vi
     if (i != to) d(i, to) = d(to, i) = column[i];
 }
 
+/// The one point to which distances are needed, -1: all pairs.
+template <class R, class T>
+std::int64_t single_column(R const& rule, needs what, point_table<T> const& p) {
+  if (includes(what, needs::distances)) return -1;
+  if constexpr (requires { rule.distances_to(); })
+    return rule.distances_to();
+  else
+    return !is_composed<R> && p.previous >= 0 ? p.previous : p.origin;
+}
+
 template <executor E, class R, class T>
 void measure(E const& ex, R const& rule, needs what, point_table<T> const& p, geometry_sums const& s, workspace::frame& host, workspace& ws) {
   if (!s.distance.empty()) {
-    std::int64_t to = -1;
-    if (!includes(what, needs::distances)) {
-      to = p.origin;
-      if constexpr (requires { rule.distances_to(); }) to = rule.distances_to();
-    }
-    if (to >= 0)
+    if (std::int64_t const to = single_column(rule, what, p); to >= 0)
       one_column(ex, p, to, s.distance, host, ws);
     else
       host_gram(ex, squared_distances{}, p.all(), p.all(), true, s.distance, ws);

@@ -142,15 +142,6 @@ row_geometry start_geometry(needs what, std::int64_t column, std::int64_t n, std
   return g;
 }
 
-template <class R, class T>
-std::int64_t single_column(R const& rule, needs what, point_table<T> const& p) {
-  if (includes(what, needs::distances)) return -1;
-  if constexpr (requires { rule.distances_to(); })
-    return rule.distances_to();
-  else
-    return p.origin;
-}
-
 template <executor E, class R, class T, class Out>
 void run_robust(robust_call<E, T> const& call, R const& rule, geometry_sums const* given, view<Out> out) {
   host_memory<E> memory(call.ws);

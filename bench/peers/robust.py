@@ -1,0 +1,122 @@
+"""Robust aggregation against ByzFL (NumPy and torch tensors) and Flower.
+
+    pip install byzfl flwr torch numpy
+    python bench/peers/robust.py --driver build/bench/bench/peer_robust
+
+Both sides aggregate the same rows, held in a .npy file, on one thread. They take turns; of each the best run counts. `ratio` is their
+time over ours; `difference` the largest difference of a coordinate, over the rows' standard deviation. A tenth of the rows are far out.
+Known differences: SMEA and CAF of ByzFL estimate eigenvectors by one random power iteration; Flower returns a row of Krum as we do.
+"""
+
+import argparse
+import os
+import subprocess
+import tempfile
+import time
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from byzfl import CAF, MDA, SMEA, CenteredClipping, GeometricMedian, Krum, Meamed, Median, MoNNA, MultiKrum, TrMean
+from byzfl.aggregators.preaggregators import ARC, NNM
+
+try:
+    from flwr.server.strategy import aggregate as flower
+except ImportError:
+    flower = None
+
+torch.set_num_threads(1)
+
+
+class Driver:
+    def __init__(self, path):
+        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, *words):
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if answer.startswith("error") or not answer:
+            raise RuntimeError(f"{words}: {answer or 'the driver ended'}")
+        return answer
+
+
+def byzfl_rules(n, f):
+    average = lambda x: x.mean(axis=0)
+    rules = {
+        "median": Median(), "trimmed_mean": TrMean(f), "mean_around_median": Meamed(f), "krum": Krum(f), "multi_krum": MultiKrum(f),
+        "geometric_median": GeometricMedian(), "centered_clipping": lambda x: CenteredClipping()(x), "monna": MoNNA(f), "caf": CAF(f),
+        "nnm_multi_krum": lambda x: MultiKrum(f)(NNM(f)(x)), "nnm_trimmed_mean": lambda x: TrMean(f)(NNM(f)(x)),
+        "arc_average": lambda x: average(ARC(f)(x.copy() if isinstance(x, np.ndarray) else x.clone())),
+    }
+    if n <= 10:
+        rules |= {"mda": MDA(f), "smea": SMEA(f)}
+    return rules
+
+
+def flower_rules(f):
+    if flower is None:
+        return {}
+    pack = lambda x: [([row], 1) for row in x]
+    return {
+        "median": lambda x: flower.aggregate_median(pack(x))[0],
+        "trimmed_mean": lambda x: flower.aggregate_trimmed_avg(pack(x), f / len(x))[0],
+        "krum_flower": lambda x: flower.aggregate_krum(pack(x), f, 0)[0],
+        "bulyan_flower": lambda x: flower.aggregate_bulyan(pack(x), f, flower.aggregate_krum, to_keep=0)[0],
+    }
+
+
+def once(call, x, limit):
+    begin = time.perf_counter()
+    out = call(x)
+    best = time.perf_counter() - begin
+    return best, out, best < limit
+
+
+def compare(driver, name, peer, call, x, n, d):
+    driver.ask("rule", name)
+    ours, theirs = float(driver.ask("time")), 1e30
+    for _ in range(3):
+        t, out, again = once(call, x, 3.0)
+        theirs = min(theirs, t)
+        ours = min(ours, float(driver.ask("time")))
+        if not again:
+            break
+    path = os.path.join(tempfile.gettempdir(), f"robust_{os.getpid()}.npy")
+    driver.ask("write", path)
+    difference = np.abs(np.load(path) - np.asarray(out)).max()
+    os.remove(path)
+    print(f"| {name} | {peer} | {n} | {d:.0e} | {ours / 1e3:.2f} | {theirs * 1e3:.1f} | {theirs * 1e6 / ours:.1f} | {difference:.1e} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--driver", required=True)
+    parser.add_argument("--shapes", nargs="*", default=["10x100000", "20x1000000", "50x100000", "10x10000000"])
+    parser.add_argument("--rules", nargs="*")
+    arguments = parser.parse_args()
+    driver = Driver(arguments.driver)
+    print("| rule | peer | n | d | ours ms | theirs ms | ratio | difference |\n|---|---|---|---|---|---|---|---|")
+    for shape in arguments.shapes:
+        n, d = map(int, shape.split("x"))
+        f = min((n - 3) // 4, 4)
+        x = np.random.default_rng(1).standard_normal((n, d), dtype=np.float32)
+        x[: n // 10] *= 20
+        path = os.path.join(tempfile.gettempdir(), f"rows_{os.getpid()}.npy")
+        np.save(path, x)
+        driver.ask("load", path, f)
+        os.remove(path)
+        chosen = lambda name: not arguments.rules or name in arguments.rules
+        for name, call in byzfl_rules(n, f).items():
+            if chosen(name):
+                compare(driver, name, "ByzFL, NumPy", call, x, n, d)
+                compare(driver, name, "ByzFL, torch", call, torch.from_numpy(x), n, d)
+        for name, call in flower_rules(f).items():
+            if chosen(name):
+                compare(driver, name, "Flower", call, x, n, d)
+
+
+if __name__ == "__main__":
+    main()
