@@ -16,19 +16,20 @@ namespace fanfold::inline FANFOLD_ABI {
 template <aggregator A, class T, class G>
 struct pullback_rows {
   struct row_type {
-    pullback_rows const& m;
+    pullback_rows const& message;
     std::int64_t source, destination, edge;
     FANFOLD_HD constexpr auto operator[](std::int64_t c) const {
       using input = typename A::input;
-      auto const pullback = m.aggregator.fold_vjp(m.states.data()[destination * m.states.stride() + c], m.g.data()[destination * m.g.stride() + c]);
-      auto const x = m.x.data()[source * m.x.stride() + c];
+      auto const& [a, sources, finals, gradients, weights] = message;
+      auto const pullback = a.fold_vjp(finals.data()[destination * finals.stride() + c], gradients.data()[destination * gradients.stride() + c]);
+      auto const item = sources.data()[source * sources.stride() + c];
       if constexpr (std::is_arithmetic_v<input>) {
-        if (m.weight.data() != nullptr) {
-          auto const w = m.weight.data()[edge];
-          return static_cast<decltype(pullback(input{}))>(w * pullback(static_cast<input>(w * to_arithmetic(x))));
+        if (weights.data() != nullptr) {
+          auto const w = weights.data()[edge];
+          return static_cast<decltype(pullback(input{}))>(w * pullback(static_cast<input>(w * to_arithmetic(item))));
         }
       }
-      return pullback(detail::load_item<input>(x));
+      return pullback(detail::load_item<input>(item));
     }
   };
 

@@ -89,19 +89,19 @@ struct atomic_cell<binned_sum<T, K, std::int64_t>> {
     if (is_finite(x) && x != number(0)) b.atomic_max(w, static_cast<std::uint64_t>(detail::bins<number>::top(x) + 1));
   }
   template <block B>
-  FANFOLD_HD static void add(B& b, carrier const& a, std::uint64_t* w, T const& item) {
-    auto const one = a.lift(item);
+  FANFOLD_HD static void add(B& b, carrier const&, std::uint64_t* w, T const& item) {
+    number const x = to_arithmetic(item);
     b.atomic_add(w + 1, std::uint64_t{1});
-    for (int i = 0; i < 4; ++i)
-      if (one.marks.seen[i] != 0) {
-        if constexpr (carrier::keeps_all)
-          b.atomic_add(w + 2 + i, std::uint64_t{1});
-        else
-          b.atomic_or(w + 2 + i, std::uint64_t{1});
-      }
-    int const down = static_cast<int>(w[0]) - 1 - one.top;
-    for (int i = 0; i + down < K; ++i)
-      if (one.limb[i] != 0) b.atomic_add(w + 6 + i + down, static_cast<std::uint64_t>(one.limb[i]));
+    if (math::bits_of(x) != ieee<number>::sign) mark(b, w + 2 + 3);
+    if (!is_finite(x)) return mark(b, w + 2 + (x != x ? 0 : x > number(0) ? 1 : 2));
+    if (x == number(0)) return;
+    using layout = detail::bins<number>;
+    int const top = layout::top(x), down = static_cast<int>(w[0]) - 1 - top;
+    detail::scaled_digits digits(layout::scaled(x, top));
+    for (int i = down; i < K && i < down + layout::digits; ++i) {
+      auto const digit = static_cast<std::uint64_t>(digits.next());
+      if (digit != 0) b.atomic_add(w + 6 + i, digit);
+    }
   }
   FANFOLD_HD static typename carrier::state state(carrier const& a, std::uint64_t const* w) {
     auto s = a.identity();
@@ -110,6 +110,15 @@ struct atomic_cell<binned_sum<T, K, std::int64_t>> {
     for (int i = 0; i < 4; ++i) s.marks.seen[i] = static_cast<typename decltype(s.marks)::field>(w[2 + i]);
     for (int i = 0; i < K; ++i) s.limb[i] = static_cast<std::int64_t>(w[6 + i]);
     return s;
+  }
+
+ private:
+  template <block B>
+  FANFOLD_HD static void mark(B& b, std::uint64_t* w) {
+    if constexpr (carrier::keeps_all)
+      b.atomic_add(w, std::uint64_t{1});
+    else
+      b.atomic_or(w, std::uint64_t{1});
   }
 };
 
