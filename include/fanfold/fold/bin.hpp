@@ -71,12 +71,16 @@ struct bin_loop {
 
 namespace detail {
 
-/// The visiting order in chunks that depend on its length alone.
+/// The visiting order in chunks that depend on its length and the number of bins alone: each chunk counts every bin, so that chunks should
+/// hold more keys than there are bins.
 struct bin_chunks {
   std::int64_t items;
   std::int64_t count;
 
-  explicit constexpr bin_chunks(std::int64_t n) : items(n), count(n / 16384 < 1 ? 1 : n / 16384 > 64 ? 64 : n / 16384) {}
+  constexpr bin_chunks(std::int64_t n, std::int64_t bins) : items(n) {
+    std::int64_t const least = bins < 16384 ? 16384 : bins;
+    count = n / least < 1 ? 1 : n / least > 64 ? 64 : n / least;
+  }
   constexpr std::int64_t begin(std::int64_t c) const { return items / count * c + (c < items % count ? c : items % count); }
 };
 
@@ -164,14 +168,14 @@ constexpr std::int64_t bin_counter_stride(std::int64_t bins) { return (bins + 1 
 /// Bytes of workspace that `bin` takes for this many keys and bins.
 constexpr std::size_t bin_workspace_bytes(std::int64_t keys, std::int64_t bins) {
   auto const row = static_cast<std::size_t>(detail::bin_counter_stride(bins)) * sizeof(std::uint32_t);
-  return (static_cast<std::size_t>(detail::bin_chunks(keys).count) + 1) * row + 2 * workspace::alignment;
+  return (static_cast<std::size_t>(detail::bin_chunks(keys, bins).count) + 1) * row + 2 * workspace::alignment;
 }
 
 template <host_executor E, row_layout L, key_order V>
 void run_loop(E const& ex, bin_loop<L, V> const& loop, bin_view const& out, workspace& ws) {
   V const& order = loop.order;
   std::int64_t const bins = out.counts.size();
-  detail::bin_chunks const chunks(order.runs() * order.run_length());
+  detail::bin_chunks const chunks(order.runs() * order.run_length(), bins);
   workspace::frame frame(ws);
   std::int64_t const stride = detail::bin_counter_stride(bins);
   std::uint32_t* const counters = frame.take<std::uint32_t>(chunks.count * stride).data();

@@ -28,8 +28,14 @@ namespace detail {
 template <class A, class T>
 FANFOLD_NOINLINE void scatter_rows(A const& a, std::int32_t const* index, matrix_view<T const> x, std::int64_t begin, std::int64_t end,
                                    typename A::state* table, std::uint8_t* seen) {
-  std::int64_t const columns = x.cols();
+  std::int64_t const columns = x.cols(), row_bytes = columns * static_cast<std::int64_t>(sizeof(typename A::state));
+  std::int64_t const fetched = row_bytes < 1024 ? row_bytes : 1024;
+  std::int64_t const ahead = row_bytes < 128 ? 16 : 4;  // states of rows to come are on their way from memory meanwhile
   for (std::int64_t i = begin; i < end; ++i) {
+    if (i + ahead < end && index[i + ahead] >= 0) {
+      auto const* const next = reinterpret_cast<char const*>(table + index[i + ahead] * columns);
+      for (std::int64_t line = 0; line < fetched; line += 64) __builtin_prefetch(next + line, 1);
+    }
     std::int64_t const s = index[i];
     if (s < 0) continue;
     seen[s] = 1;

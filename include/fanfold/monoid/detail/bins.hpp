@@ -105,11 +105,22 @@ FANFOLD_HD constexpr T rounded_words(std::uint32_t const* word, int n, int unit,
   int const place = lead + unit - bins<T>::e0;  // counted from the unit of the subnormals
   int const first = place < precision ? bins<T>::e0 - unit : lead - precision + 1;  // lowest bit that is kept
   bits magnitude = 0;
-  for (int i = lead; i >= first; --i) magnitude = static_cast<bits>(magnitude << 1 | bit(i));
+  if (first < 0) {
+    magnitude = static_cast<bits>(word[0] | static_cast<std::uint64_t>(word[1]) << 32) << -first;  // lead - first < 64
+  } else if (first <= lead) {
+    auto const word_at = [&](int i) { return i <= high ? static_cast<std::uint64_t>(word[i]) : std::uint64_t{0}; };
+    int const at = first / 32, by = first % 32;
+    std::uint64_t window = (word_at(at) | word_at(at + 1) << 32) >> by;
+    if (by != 0) window |= word_at(at + 2) << (64 - by);
+    magnitude = static_cast<bits>(window);
+  }
   // the leading bit and a carry out of the fraction move into the exponent
   if (place >= precision) magnitude = static_cast<bits>((static_cast<bits>(place - precision + 1) << ieee<T>::mantissa_bits) + magnitude);
   bool sticky = below;
-  for (int i = first - 2 < lead ? first - 2 : lead; i >= 0 && !sticky; --i) sticky = bit(i) != 0;
+  for (int i = 0; i <= high && 32 * i < first - 1 && !sticky; ++i) {
+    int const lower = first - 1 - 32 * i;  // bits of this word below the rounding bit
+    sticky = (lower >= 32 ? word[i] : word[i] & ((1u << lower) - 1u)) != 0;
+  }
   bool const half = first - 1 <= lead && bit(first - 1) != 0;
   if (half && (sticky || (magnitude & 1u) != 0)) ++magnitude;
   if (place - precision + 1 > 2 * ieee<T>::bias || magnitude > ieee<T>::infinity) magnitude = ieee<T>::infinity;
