@@ -41,7 +41,7 @@ struct squared_variation {
   struct squared_distance {
     double const* v;
     double mean;
-    double operator()(std::int64_t e) const { return (v[e] - mean) * (v[e] - mean); }
+    FANFOLD_HD double operator()(std::int64_t e) const { return (v[e] - mean) * (v[e] - mean); }
   };
   moments moments_of(view<double const> v) const {
     auto const n = static_cast<double>(v.size());

@@ -56,8 +56,8 @@ inline std::vector<double> least_squares(std::vector<double> a, std::vector<doub
         double const size = math::sqrt(alpha * beta);
         if (size == 0 || (gamma < 0 ? -gamma : gamma) <= 1e-15 * size) continue;
         turned = true;
-        double const zeta = (beta - alpha) / (2 * gamma), far = zeta < 0 ? -zeta : zeta;
-        double const t = (zeta < 0 ? -1 : 1) / (far + math::sqrt(1 + zeta * zeta)), c = 1 / math::sqrt(1 + t * t), d = c * t;
+        double const zeta = (beta - alpha) / (2 * gamma), steep = zeta < 0 ? -zeta : zeta;
+        double const t = (zeta < 0 ? -1 : 1) / (steep + math::sqrt(1 + zeta * zeta)), c = 1 / math::sqrt(1 + t * t), d = c * t;
         auto const turn = [&](std::vector<double>& w, std::int64_t rows) {
           for (std::int64_t i = 0; i < rows; ++i) {
             double const y = w[at(i * m + p)], z = w[at(i * m + q)];
