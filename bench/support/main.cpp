@@ -19,6 +19,9 @@ std::string peers() {
 #ifdef BENCH_THRUST
   names += "Thrust-OMP ";
 #endif
+#ifdef BENCH_TORCH
+  names += "libtorch ";
+#endif
 #ifdef BENCH_RANDOM123
   names += "Random123 ";
 #endif
