@@ -108,6 +108,22 @@ template <class T, bool Gated>
 packed_bank<T> const& output_bank(packed_ffn<T, Gated> const& w) {
   return w.down();
 }
+/// Any other weights of networks, for instance those of a library's products.
+template <class W>
+concept bank_provider = requires(W const& w) {
+  w.in();
+  w.down();
+};
+template <bool, bank_provider W>
+auto const& input_bank(W const& w) {
+  return w.in();
+}
+template <bank_provider W>
+auto const& output_bank(W const& w) {
+  return w.down();
+}
+template <bank_provider W>
+void check_gate(char const*, W const&, bool) {}
 
 template <class T>
 void check_gate(char const* function, ffn_weights<T> const& w, bool gated) {

@@ -204,6 +204,12 @@ template <class T, int Index>
 bank_sizes<packed_bank<T, Index>> sizes_of(packed_bank<T, Index> const& b) {
   return {b.experts(), b.inner(), b.outer()};
 }
+/// Any other bank, for instance one of a library's products.
+template <class B>
+  requires requires(B const& b) { b.experts(), b.inner(), b.outer(); }
+bank_sizes<B> sizes_of(B const& b) {
+  return {b.experts(), b.inner(), b.outer()};
+}
 template <class B>
 bank_sizes<bank_pair<B>> sizes_of(bank_pair<B> const& b) {
   return {sizes_of(b.first).experts, sizes_of(b.first).inner, sizes_of(b.first).outer};

@@ -1,0 +1,12 @@
+# Adapters to libraries are tested where the library is.
+if(TARGET test_adapt)
+  find_path(cblas_include cblas.h PATH_SUFFIXES openblas openblas-pthread x86_64-linux-gnu/openblas-pthread)
+  find_library(openblas_library openblas)
+  if(cblas_include AND openblas_library)
+    target_compile_definitions(test_adapt PRIVATE FANFOLD_TEST_CBLAS)
+    target_include_directories(test_adapt SYSTEM PRIVATE ${cblas_include})
+    target_link_libraries(test_adapt PRIVATE ${openblas_library})
+  else()
+    message(STATUS "tests: no OpenBLAS, the CBLAS adapter is not tested")
+  endif()
+endif()
