@@ -209,7 +209,10 @@ class safetensors_writer {
       tensor_info const& t = entries_[i].info;
       if (text.size() > 1) text += ',';
       text += detail::json_quoted(t.name) + ":{\"dtype\":\"" + std::string(name_of(t.type)) + "\",\"shape\":[";
-      for (std::size_t k = 0; k < t.shape.size(); ++k) text += (k == 0 ? "" : ",") + std::to_string(t.shape[k]);
+      for (std::size_t k = 0; k < t.shape.size(); ++k) {
+        if (k > 0) text += ',';
+        text += std::to_string(t.shape[k]);
+      }
       text += "],\"data_offsets\":[" + std::to_string(at) + ',' + std::to_string(at + t.end) + "]}";
       at += t.end;
     }
