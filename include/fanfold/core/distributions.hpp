@@ -115,8 +115,8 @@ struct normal_bm {
   }
   FANFOLD_HD float operator()(random_stream const& s, std::uint64_t i) const {
     random_words<4> const b = s.block(i >> 2);
-    int const first = static_cast<int>(i & 2);
-    pair const z = from_words(b[first], b[first + 1]);
+    bool const second = (i & 2) != 0;
+    pair const z = from_words(second ? b.word[2] : b.word[0], second ? b.word[3] : b.word[1]);
     return (i & 1) != 0 ? z.z1 : z.z0;
   }
 

@@ -81,7 +81,12 @@ struct random_stream {
   std::uint32_t tag = 0;
 
   FANFOLD_HD constexpr random_words<4> block(std::uint64_t b) const { return random_block(seed, stream, tag, b); }
-  FANFOLD_HD constexpr std::uint32_t word(std::uint64_t i) const { return block(i >> 2)[static_cast<int>(i & 3)]; }
+  FANFOLD_HD constexpr std::uint32_t word(std::uint64_t i) const {
+    random_words<4> const b = block(i >> 2);  // chosen without an index, which would put the words into a device's local memory
+    std::uint32_t const low = (i & 1) != 0 ? b.word[1] : b.word[0];
+    std::uint32_t const high = (i & 1) != 0 ? b.word[3] : b.word[2];
+    return (i & 2) != 0 ? high : low;
+  }
   /// Elements 2i (low) and 2i + 1 (high).
   FANFOLD_HD constexpr std::uint64_t word64(std::uint64_t i) const {
     random_words<4> const b = block(i >> 1);

@@ -62,8 +62,12 @@ struct gshard_router {
     g.sync();
     if (!rejected || dweight == nullptr) return both().backward(g, a, dweight, ds, dl);
     // the weight of a rejected choice is constant 0: its gradient must not enter
-    R only[2] = {dweight[0], R(0)};
-    both().backward(g, a, only, ds, dl);
+    if (g.rank() == 0) {
+      a.slot_gradient[0] = dweight[0];
+      a.slot_gradient[1] = R(0);
+    }
+    g.sync();
+    both().backward(g, a, a.slot_gradient, ds, dl);
   }
 
  private:

@@ -80,7 +80,7 @@ struct softmax_of_real {
     forward(g, l, id, w, slots);
     R const dot = detail::slot_dot(g, w, dw, slots);
     for (std::int64_t j = g.rank(); j < slots; j += g.size())
-      if (kinds.takes(id[j])) dl[id[j]] = w[j] * (dw[j] - dot);
+      if (id[j] >= 0) dl[id[j]] = w[j] * (dw[j] - dot);  // w is 0 for null experts
     g.sync();
   }
 };
