@@ -19,7 +19,9 @@ using order = std::vector<std::int32_t>;
 double const missing = std::numeric_limits<double>::quiet_NaN();
 
 fanfold::matrix_view<double> matrix(numbers& v, std::int64_t cols) { return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols}; }
-fanfold::matrix_view<double const> matrix(numbers const& v, std::int64_t cols) { return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols}; }
+fanfold::matrix_view<double const> matrix(numbers const& v, std::int64_t cols) {
+  return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols};
+}
 
 numbers preferences(numbers const& scores, std::int64_t m, ag::ranking_rule const& rule = {}) {
   numbers w(static_cast<std::size_t>(m * m));
@@ -118,7 +120,9 @@ TEST_CASE("invariances: increasing maps of a column, order of the columns, unani
   numbers const scores = random_scores(t, m, 3, 6);
   numbers mapped = scores, turned;
   for (std::int64_t c = 0; c < t; ++c)
-    for (std::int64_t s = 0; s < m; ++s) mapped[static_cast<std::size_t>(c * m + s)] = std::exp(0.1 * static_cast<double>(c) * scores[static_cast<std::size_t>(c * m + s)] + (c == 0 ? scores[static_cast<std::size_t>(s)] : 0));
+    for (std::int64_t s = 0; s < m; ++s)
+      mapped[static_cast<std::size_t>(c * m + s)] = std::exp(0.1 * static_cast<double>(c) * scores[static_cast<std::size_t>(c * m + s)] +
+                                                             (c == 0 ? scores[static_cast<std::size_t>(s)] : 0));
   for (std::int64_t c = t - 1; c >= 0; --c) turned.insert(turned.end(), scores.begin() + c * m, scores.begin() + (c + 1) * m);
   numbers const sum = ag::borda_count(matrix(scores, m)), w = preferences(scores, m);
   CHECK(support::same_bits(ag::borda_count(matrix(mapped, m)), sum));
@@ -187,9 +191,12 @@ TEST_CASE("edges and errors") {
   CHECK_THROWS_WITH_AS(ag::borda_count(matrix(bad, 2)), doctest::Contains("missing_scores::neutral"), fanfold::argument_error);
   numbers const fine{1, 2}, negative{-1};
   numbers two(2), w(4);
-  CHECK_THROWS_WITH_AS(ag::borda_count(fanfold::serial, ag::ranking_rule{}, matrix(fine, 2), negative, {}, two), doctest::Contains("a weight"), fanfold::argument_error);
-  CHECK_THROWS_WITH_AS(ag::borda_count(fanfold::serial, ag::ranking_rule{}, matrix(fine, 2), {}, {}, sum), doctest::Contains("sum.size()"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::borda_count(fanfold::serial, ag::ranking_rule{}, matrix(fine, 2), negative, {}, two),
+                       doctest::Contains("a weight"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::borda_count(fanfold::serial, ag::ranking_rule{}, matrix(fine, 2), {}, {}, sum), doctest::Contains("sum.size()"),
+                       fanfold::argument_error);
   std::vector<std::int64_t> const groups{0, 2};
-  CHECK_THROWS_WITH_AS(ag::borda_count(fanfold::serial, ag::ranking_rule{}, matrix(fine, 2), {}, groups, two), doctest::Contains("groups"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::borda_count(fanfold::serial, ag::ranking_rule{}, matrix(fine, 2), {}, groups, two), doctest::Contains("groups"),
+                       fanfold::argument_error);
   CHECK_THROWS_WITH_AS(ag::kemeny_order(matrix(numbers{0, -1, 1, 0}, 2)), doctest::Contains("a preference"), fanfold::argument_error);
 }

@@ -19,7 +19,9 @@ namespace ag = fanfold::aggregate;
 using numbers = std::vector<double>;
 double const infinity = std::numeric_limits<double>::infinity();
 
-fanfold::matrix_view<double const> matrix(numbers const& v, std::int64_t cols) { return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols}; }
+fanfold::matrix_view<double const> matrix(numbers const& v, std::int64_t cols) {
+  return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols};
+}
 
 numbers const points{.2, .9, .5, .8, .9, .3, .4, .7};
 
@@ -64,7 +66,8 @@ TEST_CASE("multi-objective: the worked example") {
   CHECK(ag::hypervolume(matrix(points, 2), zero) == doctest::Approx(.54));
   CHECK(ag::r2_indicator(fanfold::serial, matrix(points, 2), matrix(directions, 2), utopia, ag::r2_scale::none) == doctest::Approx(.45));
   CHECK(ag::r2_indicator(fanfold::serial, matrix(points, 2), matrix(directions, 2), utopia) == doctest::Approx(.15));
-  CHECK(ag::r2_indicator(fanfold::serial, matrix(points, 2), matrix(directions, 2), utopia, ag::r2_scale::frobenius) == doctest::Approx(.284604989).epsilon(1e-8));
+  CHECK(ag::r2_indicator(fanfold::serial, matrix(points, 2), matrix(directions, 2), utopia, ag::r2_scale::frobenius) ==
+        doctest::Approx(.284604989).epsilon(1e-8));
 }
 
 TEST_CASE("hypervolume against inclusion and exclusion, in 1 to 5 objectives") {
@@ -72,13 +75,16 @@ TEST_CASE("hypervolume against inclusion and exclusion, in 1 to 5 objectives") {
   for (std::int64_t m = 1; m <= 5; ++m)
     for (int round = 0; round < 30; ++round) {
       numbers p(static_cast<std::size_t>(m * (1 + g.below(9))));
-      for (double& v : p) v = round % 3 == 0 ? static_cast<double>(1 + g.below(3)) / 4 : 0.5 + 0.5 * g.real();  // with and without equal coordinates
+      for (double& v : p)
+        v = round % 3 == 0 ? static_cast<double>(1 + g.below(3)) / 4 : 0.5 + 0.5 * g.real();  // with and without equal coordinates
       for (double& v : p) v = v <= 0 ? 0.1 : v;
       numbers const zero(static_cast<std::size_t>(m), 0.0), half(static_cast<std::size_t>(m), 0.5);
       double const expected = union_of_boxes(p, m), found = ag::hypervolume(matrix(p, m), zero);
       CHECK(found == doctest::Approx(expected).epsilon(1e-10));
       numbers more = p, with_dominated = p;
-      for (std::int64_t c = 0; c < m; ++c) more.push_back(0.5 + 0.5 * std::fabs(static_cast<double>(g.real()))), with_dominated.push_back(0.9 * p[static_cast<std::size_t>(c)]);
+      for (std::int64_t c = 0; c < m; ++c)
+        more.push_back(0.5 + 0.5 * std::fabs(static_cast<double>(g.real()))),
+            with_dominated.push_back(0.9 * p[static_cast<std::size_t>(c)]);
       CHECK(ag::hypervolume(matrix(more, m), zero) >= found * (1 - 1e-12));
       CHECK(ag::hypervolume(matrix(with_dominated, m), zero) == doctest::Approx(found).epsilon(1e-12));
       numbers moved = p;
@@ -147,7 +153,8 @@ TEST_CASE("scalarisations, R2 and generational distance at the edges") {
   numbers const few(points.begin(), points.begin() + 2);
   double const all = ag::r2_indicator(fanfold::serial, matrix(points, 2), matrix(lattice, 2), utopia);
   CHECK(all <= ag::r2_indicator(fanfold::serial, matrix(few, 2), matrix(lattice, 2), utopia));
-  support::for_each_executor([&](char const*, auto const& ex) { CHECK(ag::r2_indicator(ex, matrix(points, 2), matrix(lattice, 2), utopia) == all); });
+  support::for_each_executor(
+      [&](char const*, auto const& ex) { CHECK(ag::r2_indicator(ex, matrix(points, 2), matrix(lattice, 2), utopia) == all); });
 
   numbers const faces = ag::cube_faces(2);
   CHECK(faces.size() == 2 * 19);
@@ -157,7 +164,8 @@ TEST_CASE("scalarisations, R2 and generational distance at the edges") {
   CHECK(ag::inverted_generational_distance(fanfold::serial, matrix(none, 2), matrix(square, 2)) == infinity);
 
   numbers preference(300);
-  ag::sample_preferences(fanfold::random_stream{1, fanfold::streams::dirichlet_point, 0}, fanfold::matrix_view<double>(preference.data(), 100, 3));
+  ag::sample_preferences(fanfold::random_stream{1, fanfold::streams::dirichlet_point, 0},
+                         fanfold::matrix_view<double>(preference.data(), 100, 3));
   double mean = 0;
   for (std::size_t r = 0; r < 100; ++r) {
     CHECK(preference[3 * r] + preference[3 * r + 1] + preference[3 * r + 2] == doctest::Approx(1));

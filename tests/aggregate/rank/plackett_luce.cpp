@@ -79,7 +79,8 @@ TEST_CASE("invariances: order of the samples and threads to the bit, one-item ra
   auto const fit = ag::plackett_luce_fit(data);
   CHECK(support::same_bits(ag::plackett_luce_fit(turned).weight, fit.weight));
   CHECK(support::same_bits(ag::plackett_luce_fit(longer).weight, fit.weight));
-  support::for_each_executor([&](char const*, auto const& ex) { CHECK(support::same_bits(ag::plackett_luce_fit(ex, data, {}).theta, fit.theta)); });
+  support::for_each_executor(
+      [&](char const*, auto const& ex) { CHECK(support::same_bits(ag::plackett_luce_fit(ex, data, {}).theta, fit.theta)); });
   auto const pulled = ag::plackett_luce_fit(data, {.alpha = 1e9});
   for (double t : pulled.theta) CHECK(std::fabs(t) < 1e-6);
   ag::comparisons cycle(3);
@@ -106,7 +107,8 @@ TEST_CASE("measurements: ties, zeros and ones, what was never measured") {
   CHECK(fit.theta[2] > fit.theta[1]);
   CHECK(fit.components == 2);
   CHECK_THROWS_WITH_AS(ag::plackett_luce_fit(both, {.alpha = 0}), doctest::Contains("{0 2} {1}"), fanfold::argument_error);
-  CHECK_THROWS_WITH_AS(ag::compare_measurements(ids{0, 0}, ids{1, 1}, numbers{1, 2}, 1, 2), doctest::Contains("once a sample"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::compare_measurements(ids{0, 0}, ids{1, 1}, numbers{1, 2}, 1, 2), doctest::Contains("once a sample"),
+                       fanfold::argument_error);
   CHECK_THROWS_AS(ag::compare_measurements(ids{0}, ids{2}, numbers{1}, 1, 2), fanfold::argument_error);
   ag::comparisons c(2);
   CHECK_THROWS_WITH_AS(c.add_ranking(ids{1, 1}), doctest::Contains("named once"), fanfold::argument_error);

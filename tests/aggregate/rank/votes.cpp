@@ -15,7 +15,9 @@ namespace ag = fanfold::aggregate;
 using ids = std::vector<std::int32_t>;
 using sums = std::vector<std::uint64_t>;
 
-fanfold::matrix_view<std::int32_t const> matrix(ids const& v, std::int64_t cols) { return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols}; }
+fanfold::matrix_view<std::int32_t const> matrix(ids const& v, std::int64_t cols) {
+  return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols};
+}
 
 ids const example{2, 3, 0, 5, 1, 4, 0, 2, 3, 5, 4, 1, 3, 0, 1, 2, 4, 5};
 
@@ -109,10 +111,13 @@ TEST_CASE("supermask rounds up what is not whole, and only that") {
 
 TEST_CASE("votes that are none are refused") {
   sums a(3);
-  CHECK_THROWS_WITH_AS(ag::rank_sums(fanfold::serial, {}, matrix(ids{0, 1, 2, 0, 1, 1}, 3), a), doctest::Contains("place 2 of vote 1"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::rank_sums(fanfold::serial, {}, matrix(ids{0, 1, 2, 0, 1, 1}, 3), a), doctest::Contains("place 2 of vote 1"),
+                       fanfold::argument_error);
   CHECK_THROWS_AS(ag::rank_sums(fanfold::serial, {}, matrix(ids{0, 1, 3}, 3), a), fanfold::argument_error);
-  CHECK_THROWS_WITH_AS(ag::rank_sums(fanfold::serial, {}, matrix(ids{}, 3), a), doctest::Contains("number of votes"), fanfold::argument_error);
-  CHECK_THROWS_WITH_AS(ag::rank_sums(fanfold::serial, {.trim = 1}, matrix(ids{0, 1, 2, 0, 1, 2}, 3), a), doctest::Contains("trim"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::rank_sums(fanfold::serial, {}, matrix(ids{}, 3), a), doctest::Contains("number of votes"),
+                       fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::rank_sums(fanfold::serial, {.trim = 1}, matrix(ids{0, 1, 2, 0, 1, 2}, 3), a), doctest::Contains("trim"),
+                       fanfold::argument_error);
   std::vector<int> mask(3);
   CHECK_THROWS_WITH_AS(ag::supermask(ids{0, 1, 2}, 1.5, mask), doctest::Contains("in [0, 1]"), fanfold::argument_error);
   CHECK(ag::rank_vote(matrix(ids{0}, 1)) == ids{0});

@@ -34,8 +34,8 @@ numbers random_numbers(std::size_t n, std::uint64_t seed, double scale = 1) {
   return x;
 }
 
-numbers const gru_parameters{.1,  .2, -.3, .4, .5,  -.1, .2, .3, .6, -.2, -.4, .1, .3, -.1, .2, .2, -.5, .4,
-                             .1, -.3, .7,  .1, -.2, .5,  0,  .1, 0,  -.1, .05, 0,  .1, 0,   -.1, 0, 0,   .05};
+numbers const gru_parameters{.1, .2,  -.3, .4, .5,  -.1, .2, .3, .6, -.2, -.4, .1, .3, -.1, .2,  .2, -.5, .4,
+                             .1, -.3, .7,  .1, -.2, .5,  0,  .1, 0,  -.1, .05, 0,  .1, 0,   -.1, 0,  0,   .05};
 
 template <class Op>
 numbers fold_with(Op const& op, numbers x, offsets const& o) {
@@ -57,8 +57,8 @@ struct sum_op {
     for (std::int64_t p = 0; p < y.rows(); ++p) y(p, 0) = x(2 * p, 0) + x(2 * p + 1, 0);
   }
   template <class E>
-  void vjp(E const&, fanfold::matrix_view<double const>, fanfold::matrix_view<double const> g, fanfold::matrix_view<double> dx, fanfold::view<double>,
-           fanfold::workspace&) const {
+  void vjp(E const&, fanfold::matrix_view<double const>, fanfold::matrix_view<double const> g, fanfold::matrix_view<double> dx,
+           fanfold::view<double>, fanfold::workspace&) const {
     for (std::int64_t p = 0; p < g.rows(); ++p) dx(2 * p, 0) = dx(2 * p + 1, 0) = g(p, 0);
   }
 };
@@ -71,7 +71,8 @@ struct plain_sum {
 template <class Make>
 void check_gradients(Make const& make, std::int64_t d, std::size_t parameters) {
   offsets const o{0, 3, 3, 4, 11};
-  numbers x = random_numbers(static_cast<std::size_t>(11 * d), 5), p = random_numbers(parameters, 9, 0.6), g = random_numbers(static_cast<std::size_t>(4 * d), 7);
+  numbers x = random_numbers(static_cast<std::size_t>(11 * d), 5), p = random_numbers(parameters, 9, 0.6),
+          g = random_numbers(static_cast<std::size_t>(4 * d), 7);
   auto const loss = [&](numbers const& items, numbers const& q) {
     numbers const out = fold_with(make(q), items, o);
     double sum = 0;
@@ -117,7 +118,8 @@ TEST_CASE("binary gru: the worked example") {
   numbers const padded = fold_with(op, {1, 0, 0, 1, -1, .5, 0, 0}, {0, 4});  // what filling up with zeros would give
   near(padded, -0.150975188, 0.199301216);
   numbers a{1, 0}, b{0, 1}, c{-1, .5};
-  CHECK(ag::associativity_gap(fanfold::serial, op, as_matrix(a, 2), as_matrix(b, 2), as_matrix(c, 2)) == doctest::Approx(0.255962587).epsilon(1e-8));
+  CHECK(ag::associativity_gap(fanfold::serial, op, as_matrix(a, 2), as_matrix(b, 2), as_matrix(c, 2)) ==
+        doctest::Approx(0.255962587).epsilon(1e-8));
 
   numbers out(2), dx(6), dp(36), g{1, -1}, items = x;
   ag::learned_tape<double> tape;
@@ -159,7 +161,8 @@ TEST_CASE("the order of the operands does not change a bit, nor do batch mates")
     CHECK(support::same_bits(fold_with(op, x, {0, 2}), fold_with(op, y, {0, 2})));
     // alone and among others
     numbers const many = random_numbers(static_cast<std::size_t>(40 * d), 4);
-    numbers const all = fold_with(op, many, {0, 17, 20, 40}), alone = fold_with(op, numbers(many.begin() + 17 * d, many.begin() + 20 * d), {0, 3});
+    numbers const all = fold_with(op, many, {0, 17, 20, 40}),
+                  alone = fold_with(op, numbers(many.begin() + 17 * d, many.begin() + 20 * d), {0, 3});
     CHECK(support::same_bits(numbers(all.begin() + d, all.begin() + 2 * d), alone));
   };
   swaps(gru), swaps(mlp), swaps(joint), swaps(conjugate);
@@ -221,11 +224,12 @@ TEST_CASE("empty segments follow the policy; one item is itself; NaN stays in it
 TEST_CASE("gradient of the associativity gap") {
   numbers p = random_numbers(72, 4, 0.7), a = random_numbers(12, 1), b = random_numbers(12, 2), c = random_numbers(12, 3);
   auto const gap = [&] {
-    return ag::associativity_gap(fanfold::serial, ag::binary_gru<double>{.size = 3, .parameter = p}, as_matrix(a, 3), as_matrix(b, 3), as_matrix(c, 3));
+    return ag::associativity_gap(fanfold::serial, ag::binary_gru<double>{.size = 3, .parameter = p}, as_matrix(a, 3), as_matrix(b, 3),
+                                 as_matrix(c, 3));
   };
   numbers da(12), db(12), dc(12), dp(72);
-  ag::associativity_gap_vjp(fanfold::serial, ag::binary_gru<double>{.size = 3, .parameter = p}, as_matrix(a, 3), as_matrix(b, 3), as_matrix(c, 3), 1.0,
-                            as_matrix(da, 3), as_matrix(db, 3), as_matrix(dc, 3), dp);
+  ag::associativity_gap_vjp(fanfold::serial, ag::binary_gru<double>{.size = 3, .parameter = p}, as_matrix(a, 3), as_matrix(b, 3),
+                            as_matrix(c, 3), 1.0, as_matrix(da, 3), as_matrix(db, 3), as_matrix(dc, 3), dp);
   auto const check = [&](numbers& at, numbers const& gradient) {
     for (std::size_t i = 0; i < at.size(); ++i) {
       double const kept = at[i];
@@ -239,7 +243,8 @@ TEST_CASE("gradient of the associativity gap") {
   };
   check(a, da), check(b, db), check(c, dc), check(p, dp);
   numbers none;
-  CHECK(ag::associativity_gap(fanfold::serial, ag::binary_gru<double>{.size = 3, .parameter = p}, as_matrix(none, 3), as_matrix(none, 3), as_matrix(none, 3)) == 0);
+  CHECK(ag::associativity_gap(fanfold::serial, ag::binary_gru<double>{.size = 3, .parameter = p}, as_matrix(none, 3), as_matrix(none, 3),
+                              as_matrix(none, 3)) == 0);
 }
 
 TEST_CASE("projection and shuffled leaves") {
@@ -251,7 +256,8 @@ TEST_CASE("projection and shuffled leaves") {
     return s;
   };
   value();
-  ag::project_vjp(fanfold::serial, ag::item_projection<double>{.in = 4, .out = 3, .parameter = p}, as_matrix(x, 4), as_matrix(y, 3), as_matrix(g, 3), as_matrix(dx, 4), dp);
+  ag::project_vjp(fanfold::serial, ag::item_projection<double>{.in = 4, .out = 3, .parameter = p}, as_matrix(x, 4), as_matrix(y, 3),
+                  as_matrix(g, 3), as_matrix(dx, 4), dp);
   auto const check = [&](numbers& at, numbers const& gradient) {
     for (std::size_t i = 0; i < at.size(); ++i) {
       double const kept = at[i];
@@ -285,16 +291,21 @@ TEST_CASE("what does not fit is refused") {
   ag::binary_gru<double> const op{.size = 2, .parameter = gru_parameters};
   numbers x(6), out(2), dx(6), dp(36);
   ag::learned_tape<double> tape;
-  CHECK_THROWS_WITH_AS(ag::learned_fold(fanfold::serial, op, as_matrix(x, 3), offsets{0, 2}, as_matrix(out, 2), tape), doctest::Contains("project the items first"),
-                       fanfold::argument_error);
-  CHECK_THROWS_WITH_AS(ag::learned_fold(fanfold::serial, op, as_matrix(x, 2), offsets{0, 2}, as_matrix(out, 2), tape), doctest::Contains("x.rows()"), fanfold::argument_error);
-  CHECK_THROWS_AS(ag::learned_fold(fanfold::serial, op, as_matrix(x, 2), offsets{0, 1, 3}, as_matrix(out, 2), tape), fanfold::argument_error);
-  CHECK_THROWS_AS(ag::learned_fold(fanfold::serial, op, as_matrix(x, 2), offsets{0, 4, 3}, as_matrix(out, 2), tape), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::learned_fold(fanfold::serial, op, as_matrix(x, 3), offsets{0, 2}, as_matrix(out, 2), tape),
+                       doctest::Contains("project the items first"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::learned_fold(fanfold::serial, op, as_matrix(x, 2), offsets{0, 2}, as_matrix(out, 2), tape),
+                       doctest::Contains("x.rows()"), fanfold::argument_error);
+  CHECK_THROWS_AS(ag::learned_fold(fanfold::serial, op, as_matrix(x, 2), offsets{0, 1, 3}, as_matrix(out, 2), tape),
+                  fanfold::argument_error);
+  CHECK_THROWS_AS(ag::learned_fold(fanfold::serial, op, as_matrix(x, 2), offsets{0, 4, 3}, as_matrix(out, 2), tape),
+                  fanfold::argument_error);
   ag::binary_gru<double> const wrong{.size = 3, .parameter = gru_parameters};
-  CHECK_THROWS_WITH_AS(ag::learned_fold(fanfold::serial, wrong, as_matrix(x, 3), offsets{0, 2}, as_matrix(dx, 3), tape), doctest::Contains("6 d (d + 1)"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::learned_fold(fanfold::serial, wrong, as_matrix(x, 3), offsets{0, 2}, as_matrix(dx, 3), tape),
+                       doctest::Contains("6 d (d + 1)"), fanfold::argument_error);
   ag::conjugate_sum<double> const odd{.size = 3, .hidden = 1, .parameter = gru_parameters};
   CHECK_THROWS_WITH_AS(odd.check(), doctest::Contains("even"), fanfold::argument_error);
   ag::learned_fold(fanfold::serial, op, as_matrix(x, 2), offsets{0, 3}, as_matrix(out, 2), tape);
   numbers few(35);
-  CHECK_THROWS_WITH_AS(ag::learned_fold_vjp(fanfold::serial, op, tape, as_matrix(out, 2), as_matrix(dx, 2), few), doctest::Contains("dparameter"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::learned_fold_vjp(fanfold::serial, op, tape, as_matrix(out, 2), as_matrix(dx, 2), few),
+                       doctest::Contains("dparameter"), fanfold::argument_error);
 }

@@ -17,7 +17,9 @@ using numbers = std::vector<double>;
 numbers const none;
 
 fanfold::matrix_view<double> matrix(numbers& v, std::int64_t cols) { return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols}; }
-fanfold::matrix_view<double const> matrix(numbers const& v, std::int64_t cols) { return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols}; }
+fanfold::matrix_view<double const> matrix(numbers const& v, std::int64_t cols) {
+  return {v.data(), static_cast<std::int64_t>(v.size()) / cols, cols};
+}
 
 numbers random_numbers(std::size_t n, std::uint64_t seed) {
   support::lcg g(seed);
@@ -45,7 +47,8 @@ numbers by_definition(M const& mixer, std::int64_t batch, numbers const& x, std:
 
 template <class M>
 void check_mixer(M const& mixer, std::int64_t batch, std::int64_t channels) {
-  numbers const x = random_numbers(static_cast<std::size_t>(batch * mixer.inputs() * channels), 7), bias = random_numbers(static_cast<std::size_t>(mixer.outputs()), 8);
+  numbers const x = random_numbers(static_cast<std::size_t>(batch * mixer.inputs() * channels), 7),
+                bias = random_numbers(static_cast<std::size_t>(mixer.outputs()), 8);
   numbers const expected = by_definition(mixer, batch, x, channels, bias);
   numbers y(expected.size());
   ag::mix_sequences(fanfold::serial, mixer, batch, matrix(x, channels), bias, matrix(y, channels));
@@ -62,8 +65,8 @@ TEST_CASE("mixing matrix: the worked example") {
 }
 
 TEST_CASE("every structure equals its dense matrix") {
-  numbers const w = random_numbers(2 * 3 * 5, 1), scores = random_numbers(3 * 2 * 4 * 4, 2), kernel = random_numbers(8, 3), a = random_numbers(8, 4), b = random_numbers(8, 5),
-                c = random_numbers(8, 6);
+  numbers const w = random_numbers(2 * 3 * 5, 1), scores = random_numbers(3 * 2 * 4 * 4, 2), kernel = random_numbers(8, 3),
+                a = random_numbers(8, 4), b = random_numbers(8, 5), c = random_numbers(8, 6);
   check_mixer(ag::dense_mixer<double>{.weight = matrix(w, 5), .head_count = 2}, 3, 6);
   check_mixer(ag::identity_mixer<double>{.length = 4}, 3, 2);
   check_mixer(ag::attention_mixer<double>{.score = matrix(scores, 4), .head_count = 2}, 3, 6);
@@ -96,7 +99,8 @@ TEST_CASE("the semiseparable matrix is the scan of an affine recurrence") {
   std::int64_t const n = 40;
   numbers const a = random_numbers(40, 4), b = random_numbers(40, 5), c = random_numbers(40, 6), x = random_numbers(40, 7);
   numbers y(40);
-  ag::mix_sequences(fanfold::serial, ag::semiseparable_mixer<double>{.decay = matrix(a, n), .in = matrix(b, n), .out = matrix(c, n)}, 1, matrix(x, 1), none, matrix(y, 1));
+  ag::mix_sequences(fanfold::serial, ag::semiseparable_mixer<double>{.decay = matrix(a, n), .in = matrix(b, n), .out = matrix(c, n)}, 1,
+                    matrix(x, 1), none, matrix(y, 1));
   double u = 0;
   for (std::size_t t = 0; t < 40; ++t) {
     u = a[t] * u + b[t] * x[t];
@@ -106,19 +110,20 @@ TEST_CASE("the semiseparable matrix is the scan of an affine recurrence") {
 
 TEST_CASE("gradients agree with central differences and do not depend on threads") {
   std::int64_t const batch = 3, channels = 4;
-  numbers w = random_numbers(2 * 3 * 5, 1), x = random_numbers(static_cast<std::size_t>(batch * 5 * channels), 2), bias = random_numbers(3, 3),
-          g = random_numbers(static_cast<std::size_t>(batch * 3 * channels), 4);
+  numbers w = random_numbers(2 * 3 * 5, 1), x = random_numbers(static_cast<std::size_t>(batch * 5 * channels), 2),
+          bias = random_numbers(3, 3), g = random_numbers(static_cast<std::size_t>(batch * 3 * channels), 4);
   auto const loss = [&] {
     numbers y(g.size());
-    ag::mix_sequences(fanfold::serial, ag::dense_mixer<double>{.weight = fanfold::as_const(matrix(w, 5)), .head_count = 2}, batch, matrix(x, channels), bias, matrix(y, channels));
+    ag::mix_sequences(fanfold::serial, ag::dense_mixer<double>{.weight = fanfold::as_const(matrix(w, 5)), .head_count = 2}, batch,
+                      matrix(x, channels), bias, matrix(y, channels));
     double s = 0;
     for (std::size_t i = 0; i < y.size(); ++i) s += g[i] * y[i];
     return s;
   };
   numbers first_w, dx(x.size()), dw(w.size()), db(3);
   support::for_each_executor([&](char const*, auto const& ex) {
-    ag::mix_sequences_vjp(ex, ag::dense_mixer<double>{.weight = fanfold::as_const(matrix(w, 5)), .head_count = 2}, batch, matrix(x, channels), matrix(g, channels), matrix(dx, channels),
-                          matrix(dw, 5), db);
+    ag::mix_sequences_vjp(ex, ag::dense_mixer<double>{.weight = fanfold::as_const(matrix(w, 5)), .head_count = 2}, batch,
+                          matrix(x, channels), matrix(g, channels), matrix(dx, channels), matrix(dw, 5), db);
     if (first_w.empty()) first_w = dw;
     CHECK(support::same_bits(dw, first_w));
   });
@@ -136,20 +141,26 @@ TEST_CASE("gradients agree with central differences and do not depend on threads
   check(x, dx), check(w, dw), check(bias, db);
   // one matrix a batch item: its gradient is the plain product
   numbers const scores = random_numbers(static_cast<std::size_t>(batch * 4 * 4), 9);
-  numbers z = random_numbers(static_cast<std::size_t>(batch * 4 * 2), 8), dz(z.size()), dm(scores.size()), gz = random_numbers(z.size(), 10), no_bias;
-  ag::mix_sequences_vjp(fanfold::serial, ag::attention_mixer<double>{.score = matrix(scores, 4)}, batch, matrix(z, 2), matrix(gz, 2), matrix(dz, 2), matrix(dm, 4), no_bias);
+  numbers z = random_numbers(static_cast<std::size_t>(batch * 4 * 2), 8), dz(z.size()), dm(scores.size()),
+          gz = random_numbers(z.size(), 10), no_bias;
+  ag::mix_sequences_vjp(fanfold::serial, ag::attention_mixer<double>{.score = matrix(scores, 4)}, batch, matrix(z, 2), matrix(gz, 2),
+                        matrix(dz, 2), matrix(dm, 4), no_bias);
   for (std::int64_t b = 0; b < batch; ++b)
     for (std::int64_t t = 0; t < 4; ++t)
       for (std::int64_t s = 0; s < 4; ++s)
-        CHECK(matrix(dm, 4)(b * 4 + t, s) ==
-              doctest::Approx(matrix(gz, 2)(b * 4 + t, 0) * matrix(z, 2)(b * 4 + s, 0) + matrix(gz, 2)(b * 4 + t, 1) * matrix(z, 2)(b * 4 + s, 1)).scale(1));
+        CHECK(matrix(dm, 4)(b * 4 + t, s) == doctest::Approx(matrix(gz, 2)(b * 4 + t, 0) * matrix(z, 2)(b * 4 + s, 0) +
+                                                             matrix(gz, 2)(b * 4 + t, 1) * matrix(z, 2)(b * 4 + s, 1))
+                                                 .scale(1));
 }
 
 TEST_CASE("what does not fit is refused") {
   numbers const m(6), x(6);
   numbers y(4);
   ag::dense_mixer<double> const mixer{.weight = matrix(m, 3)};
-  CHECK_THROWS_WITH_AS(ag::mix_sequences(fanfold::serial, mixer, 2, matrix(x, 2), none, matrix(y, 2)), doctest::Contains("x.rows()"), fanfold::argument_error);
-  CHECK_THROWS_WITH_AS(ag::mix_sequences(fanfold::serial, ag::identity_mixer<double>{}, 0, matrix(none, 2), none, matrix(y, 2)), doctest::Contains("inputs"), fanfold::argument_error);
-  CHECK_THROWS_WITH_AS(ag::mix_sequences(fanfold::serial, mixer, 1, matrix(x, 2), x, matrix(y, 2)), doctest::Contains("bias.size()"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::mix_sequences(fanfold::serial, mixer, 2, matrix(x, 2), none, matrix(y, 2)), doctest::Contains("x.rows()"),
+                       fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::mix_sequences(fanfold::serial, ag::identity_mixer<double>{}, 0, matrix(none, 2), none, matrix(y, 2)),
+                       doctest::Contains("inputs"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::mix_sequences(fanfold::serial, mixer, 1, matrix(x, 2), x, matrix(y, 2)), doctest::Contains("bias.size()"),
+                       fanfold::argument_error);
 }

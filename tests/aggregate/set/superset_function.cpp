@@ -66,7 +66,8 @@ TEST_CASE("permutations of the items, empty and whole subsets, no superset term"
   numbers bigger = phi, bigger_masks, seen(3);
   for (int c = 0; c < 3; ++c) bigger.push_back(0.7);
   for (std::size_t m = 0; m < 3; ++m) {
-    bigger_masks.insert(bigger_masks.end(), masks.begin() + static_cast<std::ptrdiff_t>(5 * m), masks.begin() + static_cast<std::ptrdiff_t>(5 * m + 5));
+    bigger_masks.insert(bigger_masks.end(), masks.begin() + static_cast<std::ptrdiff_t>(5 * m),
+                        masks.begin() + static_cast<std::ptrdiff_t>(5 * m + 5));
     bigger_masks.push_back(0);
   }
   ag::superset_value(fanfold::serial, f, 1, matrix(bigger, 3), matrix(bigger_masks, 6), seen);
@@ -84,14 +85,15 @@ TEST_CASE("gradients agree with central differences, for several sets and relaxe
   for (double& m : masks) m = 0.5 + 0.4 * m;
   auto const loss = [&] {
     numbers value(6);
-    ag::superset_value(fanfold::serial, ag::superset_function<double, tanh_activation>{.size = 3, .hidden = 4, .parameter = p}, 2, matrix(phi, 3), matrix(masks, 4), value);
+    ag::superset_value(fanfold::serial, ag::superset_function<double, tanh_activation>{.size = 3, .hidden = 4, .parameter = p}, 2,
+                       matrix(phi, 3), matrix(masks, 4), value);
     double s = 0;
     for (std::size_t i = 0; i < 6; ++i) s += g[i] * value[i];
     return s;
   };
   numbers dphi(24), dp(32), dmask(24);
-  ag::superset_value_vjp(fanfold::serial, ag::superset_function<double, tanh_activation>{.size = 3, .hidden = 4, .parameter = p}, 2, matrix(phi, 3), matrix(masks, 4), g,
-                         matrix(dphi, 3), dp, matrix(dmask, 4));
+  ag::superset_value_vjp(fanfold::serial, ag::superset_function<double, tanh_activation>{.size = 3, .hidden = 4, .parameter = p}, 2,
+                         matrix(phi, 3), matrix(masks, 4), g, matrix(dphi, 3), dp, matrix(dmask, 4));
   auto const check = [&](numbers& at, numbers const& gradient) {
     for (std::size_t i = 0; i < at.size(); ++i) {
       double const kept = at[i];
@@ -109,7 +111,8 @@ TEST_CASE("gradients agree with central differences, for several sets and relaxe
 TEST_CASE("the incremental mean-field step is what n folds a sample give, and does not depend on threads") {
   std::int64_t const sets = 3, n = 6, samples = 5;
   numbers const p = random_numbers(2 * 4 * 4, 1);
-  numbers phi = random_numbers(static_cast<std::size_t>(sets * n * 3), 2), q(static_cast<std::size_t>(sets * n), 0.5), masks(static_cast<std::size_t>(sets * samples * n));
+  numbers phi = random_numbers(static_cast<std::size_t>(sets * n * 3), 2), q(static_cast<std::size_t>(sets * n), 0.5),
+          masks(static_cast<std::size_t>(sets * samples * n));
   ag::superset_function<double> const f{.size = 3, .hidden = 4, .parameter = p};
   ag::sample_masks(fanfold::random_stream{1, 2, 3}, fanfold::as_const(matrix(q, n)), matrix(masks, n));
   int ones = 0;
@@ -133,7 +136,8 @@ TEST_CASE("the incremental mean-field step is what n folds a sample give, and do
     ag::superset_value(fanfold::serial, f, sets, matrix(phi, 3), matrix(without, n), b);
     for (std::int64_t s = 0; s < sets; ++s) {
       double sum = 0;
-      for (std::int64_t m = 0; m < samples; ++m) sum += a[static_cast<std::size_t>(s * samples + m)] - b[static_cast<std::size_t>(s * samples + m)];
+      for (std::int64_t m = 0; m < samples; ++m)
+        sum += a[static_cast<std::size_t>(s * samples + m)] - b[static_cast<std::size_t>(s * samples + m)];
       CHECK(matrix(first, n)(s, i) == doctest::Approx(1 / (1 + std::exp(-sum / 5))).epsilon(1e-12));
     }
   }
@@ -142,10 +146,13 @@ TEST_CASE("the incremental mean-field step is what n folds a sample give, and do
 TEST_CASE("what does not fit is refused") {
   ag::superset_function<double> const f{.size = 2, .hidden = 2, .parameter = example};
   numbers phi(6), masks(3), value(1), two(2);
-  CHECK_THROWS_WITH_AS(ag::superset_value(fanfold::serial, f, 2, matrix(phi, 2), matrix(masks, 3), value), doctest::Contains("features.rows()"), fanfold::argument_error);
-  CHECK_THROWS_WITH_AS(ag::superset_value(fanfold::serial, f, 1, matrix(phi, 2), matrix(masks, 3), two), doctest::Contains("value.size()"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::superset_value(fanfold::serial, f, 2, matrix(phi, 2), matrix(masks, 3), value),
+                       doctest::Contains("features.rows()"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::superset_value(fanfold::serial, f, 1, matrix(phi, 2), matrix(masks, 3), two), doctest::Contains("value.size()"),
+                       fanfold::argument_error);
 #if FANFOLD_CHECKED
   masks[1] = 2;
-  CHECK_THROWS_WITH_AS(ag::superset_value(fanfold::serial, f, 1, matrix(phi, 2), matrix(masks, 3), value), doctest::Contains("in [0, 1]"), fanfold::argument_error);
+  CHECK_THROWS_WITH_AS(ag::superset_value(fanfold::serial, f, 1, matrix(phi, 2), matrix(masks, 3), value), doctest::Contains("in [0, 1]"),
+                       fanfold::argument_error);
 #endif
 }

@@ -15,8 +15,8 @@ namespace fanfold::inline FANFOLD_ABI::aggregate {
 
 /// What tied systems get: the mean of the ranks they share, or those ranks in the order of the systems.
 enum class tied_ranks { average, ordinal };
-/// What a missing score (NaN) does: `error`; or `neutral`: the systems that were measured are ranked among themselves, stretched to the whole
-/// range, and a missing one gets the middle and no preferences.
+/// What a missing score (NaN) does: `error`; or `neutral`: the systems that were measured are ranked among themselves, stretched to the
+/// whole range, and a missing one gets the middle and no preferences.
 enum class missing_scores { error, neutral };
 
 /// How columns of scores become ranks.
@@ -32,10 +32,12 @@ namespace detail {
 template <class T>
 void check_scores(char const* function, matrix_view<T const> scores, ranking_rule const& rule, view<double const> weight) {
   check_argument(scores.empty() || scores.data() != nullptr, function, "scores", "null", "not null");
-  check_argument(rule.lower_is_better.empty() || rule.lower_is_better.size() == scores.rows(), function, "lower_is_better.size()", rule.lower_is_better.size(),
+  check_argument(rule.lower_is_better.empty() || rule.lower_is_better.size() == scores.rows(), function, "lower_is_better.size()",
+                 rule.lower_is_better.size(), "the number of columns of scores, or 0");
+  check_argument(weight.empty() || weight.size() == scores.rows(), function, "weight.size()", weight.size(),
                  "the number of columns of scores, or 0");
-  check_argument(weight.empty() || weight.size() == scores.rows(), function, "weight.size()", weight.size(), "the number of columns of scores, or 0");
-  for (std::int64_t c = 0; c < weight.size(); ++c) check_argument(weight[c] >= 0 && weight[c] - weight[c] == 0, function, "a weight", weight[c], "finite and 0 or more");
+  for (std::int64_t c = 0; c < weight.size(); ++c)
+    check_argument(weight[c] >= 0 && weight[c] - weight[c] == 0, function, "a weight", weight[c], "finite and 0 or more");
   if (rule.missing == missing_scores::neutral) return;
   for (std::int64_t c = 0; c < scores.rows(); ++c)
     for (std::int64_t s = 0; s < scores.cols(); ++s) {
@@ -92,17 +94,19 @@ void column_ranks(E const& ex, ranking_rule const& rule, X const& scores, Out&& 
 /// `groups` (offsets; may be empty) makes it two-level: Borda inside each group of neighbouring columns, ranks of those sums, and Borda
 /// over the groups; weights then count within the groups. No columns at all: all sums 0.
 /// \throws argument_error as `column_ranks`, and for weights that are negative or not finite, groups that do not cover the columns.
-/// \par Determinism  the row tree of `segmented_fold`. With ties averaged, ranks are multiples of 1/2, and sums of them, with whole weights,
-/// are exact: any order of columns gives the same bits.
-/// Borda (1781); two levels: Colombo et al., What are the best systems?, 2022 (arXiv 2202.03799).
+/// \par Determinism  the row tree of `segmented_fold`. With ties averaged, ranks are multiples of 1/2, and sums of them, with whole
+/// weights, are exact: any order of columns gives the same bits. Borda (1781); two levels: Colombo et al., What are the best systems?, 2022
+/// (arXiv 2202.03799).
 template <host_executor E, matrix_viewable X, viewable Sum, fanfold::detail::call_option... Options>
-void borda_count(E const& ex, ranking_rule const& rule, X const& scores, view<double const> weight, view<std::int64_t const> groups, Sum&& sum, Options&&... options) {
+void borda_count(E const& ex, ranking_rule const& rule, X const& scores, view<double const> weight, view<std::int64_t const> groups,
+                 Sum&& sum, Options&&... options) {
   auto const x = as_const(as_matrix_view(scores));
   auto const out = as_view(sum);
   std::int64_t const t = x.rows(), m = x.cols();
   detail::check_scores("borda_count", x, rule, weight);
   check_argument(out.size() == m, "borda_count", "sum.size()", out.size(), "the number of systems");
-  check_argument(groups.empty() || (groups[0] == 0 && groups[groups.size() - 1] == t), "borda_count", "groups", "others", "offsets from 0 to the number of columns");
+  check_argument(groups.empty() || (groups[0] == 0 && groups[groups.size() - 1] == t), "borda_count", "groups", "others",
+                 "offsets from 0 to the number of columns");
   fanfold::detail::call_workspace call(ex, options...);
   workspace& ws = call.get();
   workspace::frame frame(ws);

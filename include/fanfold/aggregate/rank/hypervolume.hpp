@@ -113,10 +113,14 @@ inline double hypervolume_recursive(point_set const& p) {
 inline double hypervolume_of(point_set const& p) {
   if (p.size() == 0) return 0;
   switch (p.objectives) {
-    case 1: return hypervolume_1d(p);
-    case 2: return hypervolume_2d(p);
-    case 3: return hypervolume_3d(p);
-    default: return hypervolume_recursive(p);
+    case 1:
+      return hypervolume_1d(p);
+    case 2:
+      return hypervolume_2d(p);
+    case 3:
+      return hypervolume_3d(p);
+    default:
+      return hypervolume_recursive(p);
   }
 }
 
@@ -124,8 +128,8 @@ inline double hypervolume_of(point_set const& p) {
 
 /// The measure of the union of the boxes [reference, point] for rows of `points` [n, m]; more is better. Points that are not above the
 /// reference in every objective (or have NaN) do not count. No points: 0.
-/// m = 2: sort and sweep; m = 3: a sweep over a staircase, O(n log n) and moves of memory; more: recursive exclusive parts, exponential in m.
-/// \throws argument_error for a reference of another length or not finite, infinite points, no objectives.
+/// m = 2: sort and sweep; m = 3: a sweep over a staircase, O(n log n) and moves of memory; more: recursive exclusive parts, exponential in
+/// m. \throws argument_error for a reference of another length or not finite, infinite points, no objectives.
 template <matrix_viewable X, viewable Reference>
 double hypervolume(X const& points, Reference const& reference) {
   auto const p = as_const(as_matrix_view(points));

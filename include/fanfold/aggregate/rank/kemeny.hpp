@@ -39,14 +39,15 @@ void pair_preferences(E const& ex, ranking_rule const& rule, X const& scores, vi
   auto const out = as_matrix_view(w);
   std::int64_t const t = x.rows(), m = x.cols();
   detail::check_scores("pair_preferences", x, rule, weight);
-  check_argument(out.rows() == m && out.cols() == m && out.stride() == m, "pair_preferences", "shape of w", "another", "m x m without gaps");
+  check_argument(out.rows() == m && out.cols() == m && out.stride() == m, "pair_preferences", "shape of w", "another",
+                 "m x m without gaps");
   fanfold::detail::call_workspace call(ex, options...);
   workspace::frame frame(call.get());
   view<std::int64_t> const all = frame.take<std::int64_t>(2);
   all[0] = 0, all[1] = t;
   using score = typename decltype(x)::value_type;
-  detail::pair_preference<score> const each{x.data(), weight.empty() ? nullptr : weight.data(), rule.lower_is_better.empty() ? nullptr : rule.lower_is_better.data(),
-                                            x.stride(), m};
+  detail::pair_preference<score> const each{x.data(), weight.empty() ? nullptr : weight.data(),
+                                            rule.lower_is_better.empty() ? nullptr : rule.lower_is_better.data(), x.stride(), m};
   fanfold::detail::run_segmented("pair_preferences", ex, plus<double>{}, as_const(all), view<std::int32_t const>(), t, edge_function{each},
                                  matrix_view<double>(out.data(), 1, m * m), call.get());
 }
@@ -127,7 +128,8 @@ inline void kemeny_insertions(matrix_view<double const> w, std::vector<std::int3
         }
       }
       if (to == from) continue;
-      for (std::int64_t i = from; i != to; i += to > from ? 1 : -1) order[static_cast<std::size_t>(i)] = order[static_cast<std::size_t>(i + (to > from ? 1 : -1))];
+      for (std::int64_t i = from; i != to; i += to > from ? 1 : -1)
+        order[static_cast<std::size_t>(i)] = order[static_cast<std::size_t>(i + (to > from ? 1 : -1))];
       order[static_cast<std::size_t>(to)] = a;
       better = true;
     }
@@ -136,16 +138,17 @@ inline void kemeny_insertions(matrix_view<double const> w, std::vector<std::int3
 
 }  // namespace detail
 
-/// The order with the least preferences against it (Kemeny 1959). Up to `exact_up_to` systems (at most 24) exact, by dynamic programming over
-/// subsets in O(2^m m^2): of several optima the lexicographically smallest, best system first. Above: from Borda's order by best insertions,
-/// with the certified lower bound sum over pairs of min(W(a, b), W(b, a)).
-/// \throws argument_error unless `w` is square, finite and not negative.
+/// The order with the least preferences against it (Kemeny 1959). Up to `exact_up_to` systems (at most 24) exact, by dynamic programming
+/// over subsets in O(2^m m^2): of several optima the lexicographically smallest, best system first. Above: from Borda's order by best
+/// insertions, with the certified lower bound sum over pairs of min(W(a, b), W(b, a)). \throws argument_error unless `w` is square, finite
+/// and not negative.
 inline kemeny_result kemeny_order(matrix_view<double const> w, kemeny_options options = {}) {
   std::int64_t const m = w.rows();
   check_argument(w.cols() == m, "kemeny_order", "w.cols()", w.cols(), "w.rows()");
   check_argument(options.exact_up_to >= 0 && options.exact_up_to <= 24, "kemeny_order", "exact_up_to", options.exact_up_to, "in 0..24");
   for (std::int64_t a = 0; a < m; ++a)
-    for (std::int64_t b = 0; b < m; ++b) check_argument(w(a, b) >= 0 && w(a, b) - w(a, b) == 0, "kemeny_order", "a preference", w(a, b), "finite and 0 or more");
+    for (std::int64_t b = 0; b < m; ++b)
+      check_argument(w(a, b) >= 0 && w(a, b) - w(a, b) == 0, "kemeny_order", "a preference", w(a, b), "finite and 0 or more");
   if (m <= options.exact_up_to) return detail::kemeny_exact(w);
   std::vector<double> sum(static_cast<std::size_t>(m), 0.0);
   kemeny_result result{};

@@ -61,9 +61,10 @@ struct comparisons {
 
 /// Comparisons from measurements (sample, model, score) in any order; NaN scores are not measured.
 /// \throws argument_error for ids out of range and for a sample that measures a model twice.
-inline comparisons compare_measurements(view<std::int32_t const> sample, view<std::int32_t const> model, view<double const> score, std::int64_t samples,
-                                        std::int64_t models, tied_pairs ties = tied_pairs::both_ways) {
-  check_argument(model.size() == sample.size() && score.size() == sample.size(), "compare_measurements", "sizes of the columns", "different", "equal");
+inline comparisons compare_measurements(view<std::int32_t const> sample, view<std::int32_t const> model, view<double const> score,
+                                        std::int64_t samples, std::int64_t models, tied_pairs ties = tied_pairs::both_ways) {
+  check_argument(model.size() == sample.size() && score.size() == sample.size(), "compare_measurements", "sizes of the columns",
+                 "different", "equal");
   comparisons result(models);
   for (std::int64_t i = 0; i < sample.size(); ++i) {
     check_argument(sample[i] >= 0 && sample[i] < samples, "compare_measurements", "sample", sample[i], "below the number of samples");

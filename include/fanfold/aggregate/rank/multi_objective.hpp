@@ -59,7 +59,8 @@ template <class S, viewable R, viewable W>
 double scalarise(S const& rule, R const& objectives, W const& weights) {
   view<double const> const r = as_const(as_view(objectives)), w = as_const(as_view(weights));
   check_argument(w.size() == r.size(), "scalarise", "weights.size()", w.size(), "the number of objectives");
-  if constexpr (requires { rule.utopia; }) check_argument(rule.utopia.size() == r.size(), "scalarise", "utopia.size()", rule.utopia.size(), "the number of objectives");
+  if constexpr (requires { rule.utopia; })
+    check_argument(rule.utopia.size() == r.size(), "scalarise", "utopia.size()", rule.utopia.size(), "the number of objectives");
   return rule.value(r, w);
 }
 
@@ -103,7 +104,8 @@ inline std::vector<double> cube_faces(std::int64_t m, std::int64_t per_axis = 10
   return points;
 }
 
-/// How R2 weighs the directions: their mean, the sum over the Frobenius norm of the direction matrix (the reference code), or the plain sum.
+/// How R2 weighs the directions: their mean, the sum over the Frobenius norm of the direction matrix (the reference code), or the plain
+/// sum.
 enum class r2_scale { mean, frobenius, none };
 
 namespace detail {
@@ -125,18 +127,20 @@ double sum_of_least(E const& ex, std::int64_t references, std::int64_t solutions
 
 }  // namespace detail
 
-/// R2 of a set of solutions: over directions lambda (rows), min over solutions a of max_i lambda_i |z*_i - a_i|, scaled as asked. Less is better; a
-/// superset is never worse. No solutions: +inf. No directions: 0.
+/// R2 of a set of solutions: over directions lambda (rows), min over solutions a of max_i lambda_i |z*_i - a_i|, scaled as asked. Less is
+/// better; a superset is never worse. No solutions: +inf. No directions: 0.
 template <host_executor E, matrix_viewable X, matrix_viewable L, viewable Z, fanfold::detail::call_option... Options>
-double r2_indicator(E const& ex, X const& solutions, L const& directions, Z const& utopia, r2_scale scale = r2_scale::mean, Options&&... options) {
+double r2_indicator(E const& ex, X const& solutions, L const& directions, Z const& utopia, r2_scale scale = r2_scale::mean,
+                    Options&&... options) {
   matrix_view<double const> const a = as_const(as_matrix_view(solutions)), lambda = as_const(as_matrix_view(directions));
   view<double const> const z = as_const(as_view(utopia));
-  check_argument(a.cols() == z.size() && lambda.cols() == z.size(), "r2_indicator", "number of objectives", "different in the arguments", "the same");
+  check_argument(a.cols() == z.size() && lambda.cols() == z.size(), "r2_indicator", "number of objectives", "different in the arguments",
+                 "the same");
   if (lambda.rows() == 0) return 0;
   fanfold::detail::call_workspace ws(ex, options...);
   tchebycheff_distance const distance{z};
-  double const sum =
-      detail::sum_of_least(ex, lambda.rows(), a.rows(), [&](std::int64_t l, std::int64_t s) { return distance.value(a.row(s), lambda.row(l)); }, ws.get());
+  double const sum = detail::sum_of_least(
+      ex, lambda.rows(), a.rows(), [&](std::int64_t l, std::int64_t s) { return distance.value(a.row(s), lambda.row(l)); }, ws.get());
   if (scale == r2_scale::none) return sum;
   if (scale == r2_scale::mean) return sum / static_cast<double>(lambda.rows());
   double square = 0;

@@ -28,8 +28,8 @@ struct bradley_terry_result {
 namespace detail {
 
 /// Log-likelihood less the ridge; gradient and negative Hessian where wanted.
-inline double bradley_terry_objective(matrix_view<double const> wins, double ridge, std::vector<double> const& theta, std::vector<double>* gradient,
-                                      std::vector<double>* curvature) {
+inline double bradley_terry_objective(matrix_view<double const> wins, double ridge, std::vector<double> const& theta,
+                                      std::vector<double>* gradient, std::vector<double>* curvature) {
   auto const m = static_cast<std::size_t>(wins.rows());
   if (gradient != nullptr) gradient->assign(m, 0.0);
   if (curvature != nullptr) curvature->assign(m * m, 1.0 / static_cast<double>(m));  // fixes the mean, which the data leave open
@@ -54,13 +54,14 @@ inline double bradley_terry_objective(matrix_view<double const> wins, double rid
 
 }  // namespace detail
 
-/// The pairwise logistic model P(a beats b) = 1 / (1 + exp(theta_b - theta_a)) from win counts [m, m] (row: winner), by damped Newton steps on
-/// the concave log-likelihood. Counts of shards add up. Bradley and Terry (1952); its maximum is that of `plackett_luce_fit` with alpha = 0.
-/// \throws argument_error unless counts are square, finite and not negative and, without a ridge, the graph strongly connected.
+/// The pairwise logistic model P(a beats b) = 1 / (1 + exp(theta_b - theta_a)) from win counts [m, m] (row: winner), by damped Newton steps
+/// on the concave log-likelihood. Counts of shards add up. Bradley and Terry (1952); its maximum is that of `plackett_luce_fit` with alpha
+/// = 0. \throws argument_error unless counts are square, finite and not negative and, without a ridge, the graph strongly connected.
 inline bradley_terry_result bradley_terry_fit(matrix_view<double const> wins, bradley_terry_options const& options = {}) {
   std::int64_t const m = wins.rows();
   check_argument(wins.cols() == m, "bradley_terry_fit", "wins.cols()", wins.cols(), "wins.rows()");
-  check_argument(options.ridge >= 0 && options.ridge - options.ridge == 0, "bradley_terry_fit", "ridge", options.ridge, "finite and 0 or more");
+  check_argument(options.ridge >= 0 && options.ridge - options.ridge == 0, "bradley_terry_fit", "ridge", options.ridge,
+                 "finite and 0 or more");
   comparisons graph(m);
   for (std::int64_t a = 0; a < m; ++a)
     for (std::int64_t b = 0; b < m; ++b) {
@@ -72,7 +73,8 @@ inline bradley_terry_result bradley_terry_fit(matrix_view<double const> wins, br
   bool whole = parts <= 1;
   for (std::int32_t p : part) whole &= p >= 0 || m == 1;
   if (options.ridge == 0 && !whole)
-    check_argument(false, "bradley_terry_fit", "comparison graph", "in parts " + detail::parts_text(part, parts), "strongly connected without a ridge");
+    check_argument(false, "bradley_terry_fit", "comparison graph", "in parts " + detail::parts_text(part, parts),
+                   "strongly connected without a ridge");
 
   bradley_terry_result result{.theta = std::vector<double>(static_cast<std::size_t>(m), 0.0)};
   std::vector<double> gradient, curvature, next;

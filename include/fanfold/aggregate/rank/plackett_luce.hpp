@@ -17,8 +17,8 @@
 namespace fanfold::inline FANFOLD_ABI::aggregate {
 
 struct plackett_luce_options {
-  double alpha = 0.01;               ///< added to every rate: keeps the chain connected, pulls scores together
-  double tolerance = 1e-8;           ///< of the L1 change of the scores, times the number of models
+  double alpha = 0.01;                 ///< added to every rate: keeps the chain connected, pulls scores together
+  double tolerance = 1e-8;             ///< of the L1 change of the scores, times the number of models
   std::int64_t most_iterations = 100;  ///< 1: plain Luce spectral ranking
 };
 
@@ -33,8 +33,8 @@ struct plackett_luce_result {
   std::int64_t components = 0;
 };
 
-/// The stationary distribution of a chain from its off-diagonal rates q [m, m], by the elimination of Grassmann, Taksar and Heyman (1985), which
-/// never subtracts and so is accurate to rounding. `q` is overwritten. Empty where the chain is not strongly connected.
+/// The stationary distribution of a chain from its off-diagonal rates q [m, m], by the elimination of Grassmann, Taksar and Heyman (1985),
+/// which never subtracts and so is accurate to rounding. `q` is overwritten. Empty where the chain is not strongly connected.
 inline std::vector<double> stationary_distribution(matrix_view<double> q) {
   std::int64_t const m = q.rows();
   std::vector<double> pi(static_cast<std::size_t>(m));
@@ -67,7 +67,8 @@ class comparison_graph {
   explicit comparison_graph(comparisons const& data) : m_(data.models), beaten_by_(static_cast<std::size_t>(m_ * m_), 0) {
     for (std::int64_t r = 0; r < data.rankings(); ++r)
       for (std::int64_t i = data.offsets[at(r)]; i < data.offsets[at(r + 1)]; ++i)
-        for (std::int64_t j = i + 1; j < data.offsets[at(r + 1)]; ++j) beaten_by_[at(std::int64_t{data.ids[at(j)]} * m_ + data.ids[at(i)])] = 1;
+        for (std::int64_t j = i + 1; j < data.offsets[at(r + 1)]; ++j)
+          beaten_by_[at(std::int64_t{data.ids[at(j)]} * m_ + data.ids[at(i)])] = 1;
     for (std::int64_t a = 0; a < m_; ++a)
       for (std::int64_t b = 0; b < m_; ++b)
         if (a != b && data.win(a, b) > 0) beaten_by_[at(b * m_ + a)] = 1;
@@ -120,8 +121,8 @@ inline std::string parts_text(std::vector<std::int32_t> const& part, std::int64_
   return text;
 }
 
-/// The rates that rankings add to a chain: for each (loser, winner) the sum over rankings of 1 / (sum of the weights from the winner's place on).
-/// Pairs are binned once; a step is one gather of those numbers and one fold a pair, in exact order-independent sums.
+/// The rates that rankings add to a chain: for each (loser, winner) the sum over rankings of 1 / (sum of the weights from the winner's
+/// place on). Pairs are binned once; a step is one gather of those numbers and one fold a pair, in exact order-independent sums.
 class ranking_rates {
  public:
   template <host_executor E>
@@ -139,7 +140,8 @@ class ranking_rates {
     offsets_.resize(at(m * m + 1));
     place_.resize(keys.size());
     auto const from = frame.take<std::int32_t>(entries);
-    bin(ex, dense_rows{}, keys, bin_view{offsets_, frame.take<std::int32_t>(m * m), frame.take<std::int32_t>(m * m), frame.take<std::int32_t>(entries), from}, ws);
+    bin(ex, dense_rows{}, keys,
+        bin_view{offsets_, frame.take<std::int32_t>(m * m), frame.take<std::int32_t>(m * m), frame.take<std::int32_t>(entries), from}, ws);
     for (std::size_t e = 0; e < place_.size(); ++e) place_[e] = place[at(from[static_cast<std::int64_t>(e)])];
   }
 
@@ -154,7 +156,8 @@ class ranking_rates {
       }
     }
     matrix_view<double const> const x(share_.data(), static_cast<std::int64_t>(share_.size()), 1);
-    neighbour_fold(ex, binned_sum<double>{}, csr_view<float>{offsets_, place_, {}}, source_rows{x}, matrix_view<double>(q.data(), q.size(), 1), ws);
+    neighbour_fold(ex, binned_sum<double>{}, csr_view<float>{offsets_, place_, {}}, source_rows{x},
+                   matrix_view<double>(q.data(), q.size(), 1), ws);
   }
 
  private:
@@ -187,9 +190,9 @@ inline double plackett_luce_log_likelihood(comparisons const& data, std::vector<
 
 }  // namespace detail
 
-/// Fits Plackett-Luce scores to rankings and comparisons by iterated Luce spectral ranking: rates from loser to winner of 1 / (sum of the weights
-/// still in the race), the stationary distribution of that chain as the next weights. With alpha = 0 the fixed point is the maximum of
-/// the likelihood (Maystre and Grossglauser 2015); ONEBench, 2024 (arXiv 2412.06745), uses it to rank models by sparse, unlike
+/// Fits Plackett-Luce scores to rankings and comparisons by iterated Luce spectral ranking: rates from loser to winner of 1 / (sum of the
+/// weights still in the race), the stationary distribution of that chain as the next weights. With alpha = 0 the fixed point is the maximum
+/// of the likelihood (Maystre and Grossglauser 2015); ONEBench, 2024 (arXiv 2412.06745), uses it to rank models by sparse, unlike
 /// measurements. Models that were never compared get NaN.
 /// \throws argument_error for alpha that is negative or not finite, and for alpha = 0 on a comparison graph that is not strongly connected:
 /// the text names its parts.
@@ -198,10 +201,12 @@ inline double plackett_luce_log_likelihood(comparisons const& data, std::vector<
 template <host_executor E, fanfold::detail::call_option... Options>
 plackett_luce_result plackett_luce_fit(E const& ex, comparisons const& data, plackett_luce_options const& options, Options&&... extra) {
   std::int64_t const m = data.models;
-  check_argument(options.alpha >= 0 && options.alpha - options.alpha == 0, "plackett_luce_fit", "alpha", options.alpha, "finite and 0 or more");
+  check_argument(options.alpha >= 0 && options.alpha - options.alpha == 0, "plackett_luce_fit", "alpha", options.alpha,
+                 "finite and 0 or more");
   check_argument(options.tolerance >= 0, "plackett_luce_fit", "tolerance", options.tolerance, "0 or more");
   check_argument(options.most_iterations >= 1, "plackett_luce_fit", "most_iterations", options.most_iterations, "1 or more");
-  check_argument(static_cast<std::int64_t>(data.wins.size()) == m * m, "plackett_luce_fit", "size of wins", static_cast<std::int64_t>(data.wins.size()), "m * m");
+  check_argument(static_cast<std::int64_t>(data.wins.size()) == m * m, "plackett_luce_fit", "size of wins",
+                 static_cast<std::int64_t>(data.wins.size()), "m * m");
   plackett_luce_result result{};
   result.components = detail::comparison_graph(data).number(result.component);
   double const unknown = __builtin_nan("");
@@ -217,7 +222,8 @@ plackett_luce_result plackett_luce_fit(E const& ex, comparisons const& data, pla
   fanfold::detail::call_workspace ws(ex, extra...);
   detail::ranking_rates rates(ex, data, ws.get());
   auto const n = static_cast<std::int64_t>(known.size());
-  std::vector<double> w(static_cast<std::size_t>(m), 1.0), theta(known.size(), 0.0), q(static_cast<std::size_t>(m * m)), chain(known.size() * known.size());
+  std::vector<double> w(static_cast<std::size_t>(m), 1.0), theta(known.size(), 0.0), q(static_cast<std::size_t>(m * m)),
+      chain(known.size() * known.size());
   while (result.iterations < options.most_iterations && !result.converged) {
     ++result.iterations;
     rates.fill(ex, w, q, ws.get());
@@ -228,7 +234,8 @@ plackett_luce_result plackett_luce_fit(E const& ex, comparisons const& data, pla
         chain[l * known.size() + i] = l == i ? 0 : q[known[l] * static_cast<std::size_t>(m) + known[i]] + pairs + options.alpha;
       }
     std::vector<double> const pi = stationary_distribution(matrix_view<double>(chain.data(), n, n));
-    check_argument(!pi.empty(), "plackett_luce_fit", "weights", "so far apart that a rate vanishes", "within the range of double (choose a greater alpha)");
+    check_argument(!pi.empty(), "plackett_luce_fit", "weights", "so far apart that a rate vanishes",
+                   "within the range of double (choose a greater alpha)");
     double mean = 0, change = 0;
     for (std::size_t k = 0; k < known.size(); ++k) {
       w[known[k]] = pi[k] * static_cast<double>(n);
@@ -247,6 +254,8 @@ plackett_luce_result plackett_luce_fit(E const& ex, comparisons const& data, pla
 }
 
 /// The same on the calling thread.
-inline plackett_luce_result plackett_luce_fit(comparisons const& data, plackett_luce_options const& options = {}) { return plackett_luce_fit(serial, data, options); }
+inline plackett_luce_result plackett_luce_fit(comparisons const& data, plackett_luce_options const& options = {}) {
+  return plackett_luce_fit(serial, data, options);
+}
 
 }  // namespace fanfold::inline FANFOLD_ABI::aggregate

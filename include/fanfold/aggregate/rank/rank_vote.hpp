@@ -55,8 +55,8 @@ void invert_votes(E const& ex, matrix_view<std::int32_t const> votes, view<std::
     for (std::int64_t i = 0; i < n; ++i) {
       std::int32_t const id = votes(u, i);
       if (id < 0 || id >= n || mine[id] >= 0)
-        fanfold::detail::throw_argument_error("rank_vote", ("id at place " + std::to_string(i) + " of vote " + std::to_string(u)).c_str(), std::to_string(id),
-                                              "part of a permutation of 0..n-1");
+        fanfold::detail::throw_argument_error("rank_vote", ("id at place " + std::to_string(i) + " of vote " + std::to_string(u)).c_str(),
+                                              std::to_string(id), "part of a permutation of 0..n-1");
       mine[id] = static_cast<std::int32_t>(i);
     }
   });
@@ -64,12 +64,10 @@ void invert_votes(E const& ex, matrix_view<std::int32_t const> votes, view<std::
 
 }  // namespace detail
 
-/// sum[id] = sum over votes of weight * position of id: vote u is a row of `votes` [clients, n], a permutation of the ids from least to most
-/// important. Whole numbers, so an exact commutative monoid: sums of shards add up, the order of clients does not matter, and one vote moves
-/// a sum by at most n - 1.
-/// FRL: Federated Rank Learning, 2021 (arXiv 2110.04350).
-/// \throws argument_error for a vote that is no permutation, no votes at all, weights of another number than the votes, weights and
-/// trimming together, 2 trim >= votes.
+/// sum[id] = sum over votes of weight * position of id: vote u is a row of `votes` [clients, n], a permutation of the ids from least to
+/// most important. Whole numbers, so an exact commutative monoid: sums of shards add up, the order of clients does not matter, and one vote
+/// moves a sum by at most n - 1. FRL: Federated Rank Learning, 2021 (arXiv 2110.04350). \throws argument_error for a vote that is no
+/// permutation, no votes at all, weights of another number than the votes, weights and trimming together, 2 trim >= votes.
 template <host_executor E, matrix_viewable Votes, viewable Sum, fanfold::detail::call_option... Options>
 void rank_sums(E const& ex, rank_vote_rule const& rule, Votes const& votes, Sum&& sum, Options&&... options) {
   auto const r = as_const(as_matrix_view(votes));
@@ -77,7 +75,8 @@ void rank_sums(E const& ex, rank_vote_rule const& rule, Votes const& votes, Sum&
   std::int64_t const clients = r.rows(), n = r.cols();
   check_argument(clients >= 1, "rank_vote", "number of votes", clients, "1 or more");
   check_argument(out.size() == n, "rank_vote", "sum.size()", out.size(), "the number of ids");
-  check_argument(rule.weight.empty() || rule.weight.size() == clients, "rank_vote", "weight.size()", rule.weight.size(), "the number of votes, or 0");
+  check_argument(rule.weight.empty() || rule.weight.size() == clients, "rank_vote", "weight.size()", rule.weight.size(),
+                 "the number of votes, or 0");
   check_argument(rule.trim >= 0 && 2 * rule.trim < clients, "rank_vote", "trim", rule.trim, "0 or more and below half the votes");
   check_argument(rule.trim == 0 || rule.weight.empty(), "rank_vote", "trim", rule.trim, "0 where votes have weights");
   fanfold::detail::call_workspace call(ex, options...);
@@ -95,8 +94,8 @@ void rank_sums(E const& ex, rank_vote_rule const& rule, Votes const& votes, Sum&
   auto const all = frame.take<std::int64_t>(2);
   all[0] = 0, all[1] = clients;
   detail::weighted_position const each{position.data(), rule.weight.empty() ? nullptr : rule.weight.data(), n};
-  fanfold::detail::run_segmented("rank_vote", ex, plus<std::uint64_t>{}, as_const(all), view<std::int32_t const>(), clients, edge_function{each},
-                                 matrix_view<std::uint64_t>(out.data(), 1, n), ws);
+  fanfold::detail::run_segmented("rank_vote", ex, plus<std::uint64_t>{}, as_const(all), view<std::int32_t const>(), clients,
+                                 edge_function{each}, matrix_view<std::uint64_t>(out.data(), 1, n), ws);
 }
 
 /// The winner order: ids by ascending sum, ties by id, so again from least to most important.
@@ -112,9 +111,9 @@ std::vector<std::int32_t> rank_vote(Votes const& votes, rank_vote_rule const& ru
   return order_of_sums(sum);
 }
 
-/// mask[id] = 1 for the ceil(k n) most important ids of an order (from least to most important), else 0. k n is rounded up only where it is not
-/// whole but for the rounding of k: ceil(k n (1 - 2^-50)). By rank alone, never by the size of a weight.
-/// \throws argument_error for k outside [0, 1] and sizes that differ.
+/// mask[id] = 1 for the ceil(k n) most important ids of an order (from least to most important), else 0. k n is rounded up only where it is
+/// not whole but for the rounding of k: ceil(k n (1 - 2^-50)). By rank alone, never by the size of a weight. \throws argument_error for k
+/// outside [0, 1] and sizes that differ.
 template <viewable Order, viewable Mask>
 void supermask(Order const& order, double k, Mask&& mask) {
   auto const r = as_const(as_view(order));

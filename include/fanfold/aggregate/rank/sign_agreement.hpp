@@ -32,7 +32,9 @@ struct sign_count {
     return {static_cast<std::int64_t>(x > 0) - static_cast<std::int64_t>(x < 0), static_cast<std::int64_t>(x != x)};
   }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const { return {a.votes + b.votes, a.missing + b.missing}; }
-  FANFOLD_HD constexpr state subtract(state const& whole, state const& part) const { return {whole.votes - part.votes, whole.missing - part.missing}; }
+  FANFOLD_HD constexpr state subtract(state const& whole, state const& part) const {
+    return {whole.votes - part.votes, whole.missing - part.missing};
+  }
   FANFOLD_HD constexpr output lower(state const& s) const { return s; }
 };
 
@@ -76,9 +78,9 @@ void count_signs(E const& ex, X const& gradients, Tally&& tally, Options&&... op
   for (std::int64_t k = 0; k < to.size(); ++k) to[k] = sign_count<T>{}.combine(to[k], batch[k]);
 }
 
-/// Psi = sum over coordinates of |sum over samples of sign(gradient)|: how far the samples of a network at initialisation agree about the way
-/// downhill; more predicts better training. 0 <= Psi <= n p; Psi / (n p) compares networks.
-/// Zhang and Jia, GradSign, 2022 (arXiv 2110.08616). No samples: 0.
+/// Psi = sum over coordinates of |sum over samples of sign(gradient)|: how far the samples of a network at initialisation agree about the
+/// way downhill; more predicts better training. 0 <= Psi <= n p; Psi / (n p) compares networks. Zhang and Jia, GradSign, 2022 (arXiv
+/// 2110.08616). No samples: 0.
 template <host_executor E, viewable Tally, fanfold::detail::call_option... Options>
 sign_agreement sign_agreement_score(E const& ex, Tally const& tally, Options&&... options) {
   return fold(ex, detail::agreement_count{}, tally, options...);

@@ -15,8 +15,8 @@ namespace detail {
 template <class Op, class A>
 void check_triples(char const* function, Op const& op, matrix_view<A const> a, matrix_view<A const> b, matrix_view<A const> c) {
   op.check();
-  check_argument(a.cols() == op.width() && b.cols() == op.width() && c.cols() == op.width(), function, "columns of the triples", "another number",
-                 "the width of the operation");
+  check_argument(a.cols() == op.width() && b.cols() == op.width() && c.cols() == op.width(), function, "columns of the triples",
+                 "another number", "the width of the operation");
   check_argument(b.rows() == a.rows() && c.rows() == a.rows(), function, "b.rows() or c.rows()", "another number", "a.rows()");
 }
 
@@ -27,13 +27,15 @@ struct bracketings {
   matrix_view<A> inner_operands, outer_operands, result;
 
   template <host_executor E>
-  bracketings(E const& ex, Op const& op, matrix_view<A const> a, matrix_view<A const> b, matrix_view<A const> c, workspace::frame& frame, workspace& ws)
+  bracketings(E const& ex, Op const& op, matrix_view<A const> a, matrix_view<A const> b, matrix_view<A const> c, workspace::frame& frame,
+              workspace& ws)
       : inner_operands(take_matrix<A>(frame, 4 * a.rows(), op.width())),
         outer_operands(take_matrix<A>(frame, 4 * a.rows(), op.width())),
         result(take_matrix<A>(frame, 2 * a.rows(), op.width())) {
     auto const inner = take_matrix<A>(frame, 2 * a.rows(), op.width());
     for_each_row(ex, a.rows(), 4 * op.width(), [&](std::int64_t t) {
-      copy(a, t, inner_operands, 4 * t), copy(b, t, inner_operands, 4 * t + 1), copy(b, t, inner_operands, 4 * t + 2), copy(c, t, inner_operands, 4 * t + 3);
+      copy(a, t, inner_operands, 4 * t), copy(b, t, inner_operands, 4 * t + 1), copy(b, t, inner_operands, 4 * t + 2),
+          copy(c, t, inner_operands, 4 * t + 3);
     });
     op.apply(ex, as_const(inner_operands), inner, ws);
     for_each_row(ex, a.rows(), 4 * op.width(), [&](std::int64_t t) {
@@ -74,9 +76,10 @@ double associativity_gap(E const& ex, Op const& op, X const& a, X const& b, X co
 
 /// Gradients of `associativity_gap` times `g`: of the three operands, by the chain rule through four uses of the operation, and of the
 /// parameters (the outer uses first, the inner ones added). All overwritten.
-template <host_executor E, learned_binary_op Op, matrix_viewable X, matrix_viewable DX, viewable DP, fanfold::detail::call_option... Options>
-void associativity_gap_vjp(E const& ex, Op const& op, X const& a, X const& b, X const& c, typename Op::value_type g, DX&& da, DX&& db, DX&& dc,
-                           DP&& dparameter, Options&&... options) {
+template <host_executor E, learned_binary_op Op, matrix_viewable X, matrix_viewable DX, viewable DP,
+          fanfold::detail::call_option... Options>
+void associativity_gap_vjp(E const& ex, Op const& op, X const& a, X const& b, X const& c, typename Op::value_type g, DX&& da, DX&& db,
+                           DX&& dc, DP&& dparameter, Options&&... options) {
   using A = typename Op::value_type;
   auto const left = as_const(as_matrix_view(a)), middle = as_const(as_matrix_view(b)), right = as_const(as_matrix_view(c));
   auto const dleft = as_matrix_view(da), dmiddle = as_matrix_view(db), dright = as_matrix_view(dc);

@@ -19,22 +19,36 @@ struct gru_gates {
   FANFOLD_INLINE A output(A h) const { return (A(1) - z) * n + z * h; }
 };
 
-/// Gradients of the pre-activations and the direct one of the state.
+/// Gradients of the pre-activations for a few columns, gate after gate, and the direct one of the state.
 template <class A>
-FANFOLD_INLINE A gru_gates_vjp(gru_gates<A> const& s, A const* uh, A h, A g, A* dwx, A* duh, std::int64_t c, std::int64_t d) {
-  A const dz = g * (h - s.n), an = g * (A(1) - s.z) * (A(1) - s.n * s.n);
-  A const az = dz * s.z * (A(1) - s.z), ar = an * uh[2 * d + c] * s.r * (A(1) - s.r);
-  dwx[c] = duh[c] = ar;
-  dwx[d + c] = duh[d + c] = az;
-  dwx[2 * d + c] = an;
-  duh[2 * d + c] = an * s.r;
-  return g * s.z;
-}
+struct gru_columns {
+  static constexpr int most = 32;
+  A r[most], z[most], n[most], gated_n[most], state[most];
+
+  FANFOLD_INLINE void differentiate(A const* wx, A const* uh, A const* h, A const* g, A scale, std::int64_t c, int count, std::int64_t d) {
+    for (int i = 0; i < count; ++i) {
+      gru_gates<A> const s(wx, uh, c + i, d);
+      A const share = scale * g[c + i], dz = share * (h[c + i] - s.n), an = share * (A(1) - s.z) * (A(1) - s.n * s.n);
+      r[i] = an * uh[2 * d + c + i] * s.r * (A(1) - s.r);
+      z[i] = dz * s.z * (A(1) - s.z);
+      n[i] = an;
+      gated_n[i] = an * s.r;
+      state[i] = share * s.z;
+    }
+  }
+  FANFOLD_INLINE void store(A* dwx, A* duh, A* dh, std::int64_t c, int count, std::int64_t d) const {
+    for (int i = 0; i < count; ++i) dwx[c + i] = duh[c + i] = r[i];
+    for (int i = 0; i < count; ++i) dwx[d + c + i] = duh[d + c + i] = z[i];
+    for (int i = 0; i < count; ++i) dwx[2 * d + c + i] = n[i];
+    for (int i = 0; i < count; ++i) duh[2 * d + c + i] = gated_n[i];
+    for (int i = 0; i < count; ++i) dh[c + i] = state[i];
+  }
+};
 
 // `left` and `right` hold (W v + b, U v + c) of the two operands, 6 d numbers each.
 template <bool Symmetric, class A>
-FANFOLD_NOINLINE void gru_pair(A const* FANFOLD_RESTRICT left, A const* FANFOLD_RESTRICT right, A const* FANFOLD_RESTRICT a, A const* FANFOLD_RESTRICT b,
-                             A* FANFOLD_RESTRICT y, std::int64_t d) {
+FANFOLD_NOINLINE void gru_pair(A const* FANFOLD_RESTRICT left, A const* FANFOLD_RESTRICT right, A const* FANFOLD_RESTRICT a,
+                               A const* FANFOLD_RESTRICT b, A* FANFOLD_RESTRICT y, std::int64_t d) {
   for (std::int64_t c = 0; c < d; ++c) {
     A const input_right = gru_gates<A>(right, left + 3 * d, c, d).output(a[c]);
     if constexpr (Symmetric)
@@ -45,16 +59,22 @@ FANFOLD_NOINLINE void gru_pair(A const* FANFOLD_RESTRICT left, A const* FANFOLD_
 }
 
 template <bool Symmetric, class A>
-FANFOLD_NOINLINE void gru_pair_vjp(A const* FANFOLD_RESTRICT left, A const* FANFOLD_RESTRICT right, A const* FANFOLD_RESTRICT a, A const* FANFOLD_RESTRICT b, A const* FANFOLD_RESTRICT g,
-                                 A* FANFOLD_RESTRICT dleft, A* FANFOLD_RESTRICT dright, A* FANFOLD_RESTRICT da, A* FANFOLD_RESTRICT db, std::int64_t d) {
-  for (std::int64_t c = 0; c < d; ++c) {
-    A const share = Symmetric ? A(0.5) * g[c] : g[c];
-    da[c] = gru_gates_vjp(gru_gates<A>(right, left + 3 * d, c, d), left + 3 * d, a[c], share, dright, dleft + 3 * d, c, d);
+FANFOLD_NOINLINE void gru_pair_vjp(A const* FANFOLD_RESTRICT left, A const* FANFOLD_RESTRICT right, A const* FANFOLD_RESTRICT a,
+                                   A const* FANFOLD_RESTRICT b, A const* FANFOLD_RESTRICT g, A* FANFOLD_RESTRICT dleft,
+                                   A* FANFOLD_RESTRICT dright, A* FANFOLD_RESTRICT da, A* FANFOLD_RESTRICT db, std::int64_t d) {
+  gru_columns<A> columns;  // apart from the outputs, whose distances the compiler does not know
+  for (std::int64_t c = 0; c < d; c += gru_columns<A>::most) {
+    int const n = d - c < gru_columns<A>::most ? static_cast<int>(d - c) : gru_columns<A>::most;
+    columns.differentiate(right, left + 3 * d, a, g, Symmetric ? A(0.5) : A(1), c, n, d);
+    columns.store(dright, dleft + 3 * d, da, c, n, d);
     if constexpr (Symmetric) {
-      db[c] = gru_gates_vjp(gru_gates<A>(left, right + 3 * d, c, d), right + 3 * d, b[c], share, dleft, dright + 3 * d, c, d);
+      columns.differentiate(left, right + 3 * d, b, g, A(0.5), c, n, d);
+      columns.store(dleft, dright + 3 * d, db, c, n, d);
     } else {
-      db[c] = 0;
-      for (int gate = 0; gate < 3; ++gate) dleft[gate * d + c] = dright[(3 + gate) * d + c] = 0;
+      for (std::int64_t i = c; i < c + n; ++i) {
+        db[i] = 0;
+        for (int gate = 0; gate < 3; ++gate) dleft[gate * d + i] = dright[(3 + gate) * d + i] = 0;
+      }
     }
   }
 }
@@ -104,7 +124,8 @@ struct binary_gru {
     detail::dense_layer(ex, layer(), x, pre, ws);
     detail::for_each_row(ex, g.rows(), 128 * size, [&](std::int64_t p) {
       std::int64_t const a = 2 * p, b = a + 1;
-      detail::gru_pair_vjp<Symmetric>(at(pre, a), at(pre, b), at(x, a), at(x, b), at(g, p), at(dpre, a), at(dpre, b), at(direct, a), at(direct, b), size);
+      detail::gru_pair_vjp<Symmetric>(at(pre, a), at(pre, b), at(x, a), at(x, b), at(g, p), at(dpre, a), at(dpre, b), at(direct, a),
+                                      at(direct, b), size);
     });
     detail::dense_layer_inputs(ex, layer(), as_const(dpre), dx, ws);
     detail::for_each_row(ex, dx.rows(), size, [&](std::int64_t r) {

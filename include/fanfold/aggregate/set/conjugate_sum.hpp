@@ -11,7 +11,8 @@ namespace fanfold::inline FANFOLD_ABI::aggregate {
 /// a (+) b = phi^-1(phi(a) + phi(b)): associative and commutative whatever the parameters are (in exact arithmetic; here up to rounding),
 /// so every tree and order gives the same result. phi couples the two halves p, q of a vector: q' = q + F(p), p' = p + G(q'), with
 /// F(v) = O tanh(M v + c) + o and G likewise, which inverts in closed form: p = p' - G(q'), q = q' - F(p). Dinh et al., NICE, 2014
-/// (arXiv 1410.8516). `size` is even, h = size / 2; `parameter` holds for F and then for G: M [hidden, h], c [hidden], O [h, hidden], o [h].
+/// (arXiv 1410.8516). `size` is even, h = size / 2; `parameter` holds for F and then for G: M [hidden, h], c [hidden], O [h, hidden], o
+/// [h].
 template <class A>
 struct conjugate_sum {
   using value_type = A;
@@ -139,7 +140,8 @@ struct conjugate_sum {
     detail::dense_layer(ex, output(which), as_const(h), out, ws);
   }
   template <class E>
-  void net_vjp(E const& ex, int which, matrix_view<A const> v, matrix_view<A const> g, matrix_view<A> dv, view<A> dparameter, workspace& ws) const {
+  void net_vjp(E const& ex, int which, matrix_view<A const> v, matrix_view<A const> g, matrix_view<A> dv, view<A> dparameter,
+               workspace& ws) const {
     workspace::frame frame(ws);
     auto const h = detail::take_matrix<A>(frame, v.rows(), hidden), dh = detail::take_matrix<A>(frame, v.rows(), hidden);
     hidden_layer(ex, which, v, h, ws);

@@ -107,7 +107,8 @@ void learned_fold(E const& ex, Op const& op, X const& x, fold_shape const& shape
 }
 
 /// The same over segments given by offsets, by the adjacent-pair tree.
-template <host_executor E, learned_binary_op Op, matrix_viewable X, viewable Offsets, matrix_viewable Out, fanfold::detail::segment_option... Options>
+template <host_executor E, learned_binary_op Op, matrix_viewable X, viewable Offsets, matrix_viewable Out,
+          fanfold::detail::segment_option... Options>
 void learned_fold(E const& ex, Op const& op, X const& x, Offsets const& offsets, Out&& out, learned_tape<typename Op::value_type>& tape,
                   Options&&... options) {
   learned_fold(ex, op, x, fold_shape::balanced(as_const(as_view(offsets))), out, tape, options...);
@@ -118,9 +119,10 @@ void learned_fold(E const& ex, Op const& op, X const& x, Offsets const& offsets,
 /// \throws argument_error for shapes that do not match the tape.
 /// \par Determinism  parameter gradients: one product a level over its pairs in (segment, position) order, level results added by a left
 /// fold, root level first; the same bits for every executor.
-template <host_executor E, learned_binary_op Op, matrix_viewable G, matrix_viewable DX, viewable DP, fanfold::detail::call_option... Options>
-void learned_fold_vjp(E const& ex, Op const& op, learned_tape<typename Op::value_type> const& tape, G const& gradient, DX&& dx, DP&& dparameter,
-                      Options&&... options) {
+template <host_executor E, learned_binary_op Op, matrix_viewable G, matrix_viewable DX, viewable DP,
+          fanfold::detail::call_option... Options>
+void learned_fold_vjp(E const& ex, Op const& op, learned_tape<typename Op::value_type> const& tape, G const& gradient, DX&& dx,
+                      DP&& dparameter, Options&&... options) {
   using A = typename Op::value_type;
   fold_shape const& shape = tape.shape();
   matrix_view<A const> const g = as_const(as_matrix_view(gradient));
@@ -138,7 +140,8 @@ void learned_fold_vjp(E const& ex, Op const& op, learned_tape<typename Op::value
   for (std::int64_t i = 0; i < dp.size() && shape.levels() == 0; ++i) dp[i] = 0;
   for (int l = shape.levels() - 1; l >= 0; --l) {
     workspace::frame inner(ws.get());
-    auto const operands = detail::take_matrix<A>(inner, 2 * shape.pairs(l), op.width()), doperands = detail::take_matrix<A>(inner, 2 * shape.pairs(l), op.width());
+    auto const operands = detail::take_matrix<A>(inner, 2 * shape.pairs(l), op.width()),
+               doperands = detail::take_matrix<A>(inner, 2 * shape.pairs(l), op.width());
     detail::gather_operands(ex, shape, l, tape.nodes(), operands);
     bool const first = l == shape.levels() - 1;
     op.vjp(ex, as_const(operands), as_const(dnode.sub_rows(shape.first(l), shape.pairs(l))), doperands, first ? dp : share, ws.get());

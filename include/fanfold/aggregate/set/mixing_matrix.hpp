@@ -156,7 +156,8 @@ template <mixing_matrix M, matrix_viewable To>
 void materialise(M const& mixer, std::int64_t b, std::int64_t h, To&& to) {
   auto const m = as_matrix_view(to);
   check_argument(h >= 0 && h < mixer.heads(), "materialise", "h", h, "a head");
-  check_argument(m.rows() == mixer.outputs() && m.cols() == mixer.inputs(), "materialise", "shape of the matrix", "another", "outputs x inputs");
+  check_argument(m.rows() == mixer.outputs() && m.cols() == mixer.inputs(), "materialise", "shape of the matrix", "another",
+                 "outputs x inputs");
   mixer.fill(b, h, m);
 }
 
@@ -180,8 +181,8 @@ struct repeated_rows {
 /// y_b = M_b x_b for every batch item: one grouped product whose experts are the sequences. Sequences are [length, columns] with the given
 /// distances between batch items and between steps.
 template <class E, class A>
-void multiply_sequences(E const& ex, repeated_rows<A> const& m, std::int64_t batch, A const* x, std::int64_t x_batch, std::int64_t x_step, std::int64_t columns, A* y,
-                        std::int64_t y_batch, std::int64_t y_step, workspace& ws) {
+void multiply_sequences(E const& ex, repeated_rows<A> const& m, std::int64_t batch, A const* x, std::int64_t x_batch, std::int64_t x_step,
+                        std::int64_t columns, A* y, std::int64_t y_batch, std::int64_t y_step, workspace& ws) {
   workspace::frame frame(ws);
   auto const offsets = frame.take<std::int64_t>(batch + 1);
   auto const counts = frame.take<std::int32_t>(batch);
@@ -190,7 +191,8 @@ void multiply_sequences(E const& ex, repeated_rows<A> const& m, std::int64_t bat
   dispatch::weight_bank<A const> bank(x, batch, m.cols, columns);
   bank.expert_stride = x_batch, bank.inner_stride = x_step;
   dispatch::plan_view const plan{offsets, counts, counts, {}, {}, 0, 0, false};
-  if (y_batch == m.count * y_step) return dispatch::grouped_gemm(ex, plan, m, bank, dispatch::row_sink<A>{{y, batch * m.count, columns, y_step}, {}}, ws);
+  if (y_batch == m.count * y_step)
+    return dispatch::grouped_gemm(ex, plan, m, bank, dispatch::row_sink<A>{{y, batch * m.count, columns, y_step}, {}}, ws);
   auto const rows = take_matrix<A>(frame, batch * m.count, columns);
   dispatch::grouped_gemm(ex, plan, m, bank, dispatch::row_sink<A>{rows, {}}, ws);
   for_each_row(ex, rows.rows(), columns, [&](std::int64_t r) {
@@ -199,7 +201,8 @@ void multiply_sequences(E const& ex, repeated_rows<A> const& m, std::int64_t bat
 }
 
 template <class M>
-std::int64_t check_mixer(char const* function, M const& mixer, std::int64_t batch, std::int64_t x_rows, std::int64_t x_cols, std::int64_t y_rows, std::int64_t y_cols) {
+std::int64_t check_mixer(char const* function, M const& mixer, std::int64_t batch, std::int64_t x_rows, std::int64_t x_cols,
+                         std::int64_t y_rows, std::int64_t y_cols) {
   check_argument(mixer.inputs() >= 1, function, "inputs", mixer.inputs(), "1 or more");
   check_argument(batch >= 0 && x_rows == batch * mixer.inputs(), function, "x.rows()", x_rows, "batch times the inputs of the mixer");
   check_argument(y_rows == batch * mixer.outputs(), function, "y.rows()", y_rows, "batch times the outputs of the mixer");
@@ -235,13 +238,14 @@ void mix_sequences(E const& ex, M const& mixer, std::int64_t batch, X const& x, 
   matrix_view<A> const out = as_matrix_view(y);
   auto const beta = as_const(as_view(bias));
   std::int64_t const width = detail::check_mixer("mix_sequences", mixer, batch, in.rows(), in.cols(), out.rows(), out.cols());
-  check_argument(beta.empty() || beta.size() == mixer.outputs(), "mix_sequences", "bias.size()", beta.size(), "the outputs of the mixer, or 0");
+  check_argument(beta.empty() || beta.size() == mixer.outputs(), "mix_sequences", "bias.size()", beta.size(),
+                 "the outputs of the mixer, or 0");
   fanfold::detail::call_workspace ws(ex, options...);
   for (std::int64_t h = 0; h < mixer.heads() && batch > 0; ++h) {
     workspace::frame frame(ws.get());
     auto const m = detail::head_matrices<A>(ex, mixer, batch, h, false, frame);
-    detail::multiply_sequences(ex, m, batch, in.data() + h * width, mixer.inputs() * in.stride(), in.stride(), width, out.data() + h * width,
-                               mixer.outputs() * out.stride(), out.stride(), ws.get());
+    detail::multiply_sequences(ex, m, batch, in.data() + h * width, mixer.inputs() * in.stride(), in.stride(), width,
+                               out.data() + h * width, mixer.outputs() * out.stride(), out.stride(), ws.get());
   }
   for (std::int64_t r = 0; r < out.rows() && !beta.empty(); ++r)
     for (std::int64_t c = 0; c < out.cols(); ++c) out(r, c) = out(r, c) + beta[r % mixer.outputs()];
@@ -251,7 +255,8 @@ void mix_sequences(E const& ex, M const& mixer, std::int64_t batch, X const& x, 
 /// [B H L_out, L_in] where they differ between batch items) and of the bias, [L_out] or empty; overwritten.
 template <host_executor E, mixing_matrix M, matrix_viewable X, matrix_viewable G, matrix_viewable DX, matrix_viewable DM, viewable DB,
           fanfold::detail::call_option... Options>
-void mix_sequences_vjp(E const& ex, M const& mixer, std::int64_t batch, X const& x, G const& gradient, DX&& dx, DM&& dmatrix, DB&& dbias, Options&&... options) {
+void mix_sequences_vjp(E const& ex, M const& mixer, std::int64_t batch, X const& x, G const& gradient, DX&& dx, DM&& dmatrix, DB&& dbias,
+                       Options&&... options) {
   using A = typename M::value_type;
   matrix_view<A const> const in = as_const(as_matrix_view(x)), g = as_const(as_matrix_view(gradient));
   matrix_view<A> const din = as_matrix_view(dx), dm = as_matrix_view(dmatrix);
@@ -259,8 +264,8 @@ void mix_sequences_vjp(E const& ex, M const& mixer, std::int64_t batch, X const&
   std::int64_t const rows = mixer.outputs(), cols = mixer.inputs(), heads = mixer.heads();
   std::int64_t const width = detail::check_mixer("mix_sequences_vjp", mixer, batch, in.rows(), in.cols(), g.rows(), g.cols());
   check_argument(din.rows() == in.rows() && din.cols() == in.cols(), "mix_sequences_vjp", "shape of dx", "another", "that of x");
-  check_argument(dm.rows() == (M::batched ? batch : 1) * heads * rows && dm.cols() == cols, "mix_sequences_vjp", "shape of dmatrix", "another",
-                 "that of the matrices");
+  check_argument(dm.rows() == (M::batched ? batch : 1) * heads * rows && dm.cols() == cols, "mix_sequences_vjp", "shape of dmatrix",
+                 "another", "that of the matrices");
   check_argument(db.empty() || db.size() == rows, "mix_sequences_vjp", "dbias.size()", db.size(), "the outputs of the mixer, or 0");
   fanfold::detail::call_workspace call(ex, options...);
   workspace& ws = call.get();
@@ -272,8 +277,8 @@ void mix_sequences_vjp(E const& ex, M const& mixer, std::int64_t batch, X const&
     workspace::frame frame(ws);
     auto const transposed = detail::head_matrices<A>(ex, mixer, batch, h, true, frame);
     if (batch > 0)
-      detail::multiply_sequences(ex, transposed, batch, g.data() + h * width, rows * g.stride(), g.stride(), width, din.data() + h * width, cols * din.stride(),
-                                 din.stride(), ws);
+      detail::multiply_sequences(ex, transposed, batch, g.data() + h * width, rows * g.stride(), g.stride(), width, din.data() + h * width,
+                                 cols * din.stride(), din.stride(), ws);
     // dM_b = g_b x_b^T: bins are batch items, the bank is x transposed
     auto const each = detail::take_matrix<A>(frame, batch * rows, cols), left = detail::take_matrix<A>(frame, batch * rows, width);
     detail::for_each_row(ex, left.rows(), width, [&](std::int64_t r) {
@@ -285,8 +290,8 @@ void mix_sequences_vjp(E const& ex, M const& mixer, std::int64_t batch, X const&
     for (std::int64_t b = 0; b < batch; ++b) counts[b] = static_cast<std::int32_t>(rows);
     dispatch::weight_bank<A const> bank(in.data() + h * width, batch, cols, width);
     bank.expert_stride = cols * in.stride(), bank.inner_stride = in.stride();
-    dispatch::grouped_gemm(ex, dispatch::plan_view{offsets, counts, counts, {}, {}, 0, 0, false}, dispatch::plan_rows<A>{as_const(left)}, bank.transposed(),
-                           dispatch::row_sink<A>{each, {}}, ws);
+    dispatch::grouped_gemm(ex, dispatch::plan_view{offsets, counts, counts, {}, {}, 0, 0, false}, dispatch::plan_rows<A>{as_const(left)},
+                           bank.transposed(), dispatch::row_sink<A>{each, {}}, ws);
     if constexpr (M::batched) {
       for (std::int64_t b = 0; b < batch; ++b)
         for (std::int64_t t = 0; t < rows; ++t)

@@ -49,9 +49,10 @@ void project(E const& ex, item_projection<A, Rectified> const& p, X const& x, Y&
 }
 
 /// Gradients of `project` for g = dL/dy, from its output y. `dx` may be absent (null); both outputs are overwritten.
-template <host_executor E, class A, bool Rectified, matrix_viewable X, matrix_viewable Y, matrix_viewable G, matrix_viewable DX, viewable DP,
-          fanfold::detail::call_option... Options>
-void project_vjp(E const& ex, item_projection<A, Rectified> const& p, X const& x, Y const& y, G const& gradient, DX&& dx, DP&& dparameter, Options&&... options) {
+template <host_executor E, class A, bool Rectified, matrix_viewable X, matrix_viewable Y, matrix_viewable G, matrix_viewable DX,
+          viewable DP, fanfold::detail::call_option... Options>
+void project_vjp(E const& ex, item_projection<A, Rectified> const& p, X const& x, Y const& y, G const& gradient, DX&& dx, DP&& dparameter,
+                 Options&&... options) {
   auto const in = as_const(as_matrix_view(x)), out = as_const(as_matrix_view(y)), g = as_const(as_matrix_view(gradient));
   auto const din = as_matrix_view(dx);
   auto const dp = as_view(dparameter);

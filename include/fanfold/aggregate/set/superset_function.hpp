@@ -27,7 +27,9 @@ struct superset_function {
   static constexpr std::int64_t parameters_of(std::int64_t d, std::int64_t h) { return 2 * h * (d + 1); }
   std::int64_t parameters() const { return parameters_of(size, hidden); }
   detail::dense_weights<A> subset_layer() const { return {parameter.data(), nullptr, hidden, size}; }
-  detail::dense_weights<A> superset_layer() const { return {parameter.data() + hidden * size, parameter.data() + 2 * hidden * size, hidden, size}; }
+  detail::dense_weights<A> superset_layer() const {
+    return {parameter.data() + hidden * size, parameter.data() + 2 * hidden * size, hidden, size};
+  }
   A const* rho() const { return parameter.data() + 2 * hidden * size + hidden; }
 };
 
@@ -46,10 +48,12 @@ set_batch check_sets(char const* function, superset_function<A, Activation> cons
   std::int64_t const n = mask.cols();
   check_argument(phi.cols() == f.size, function, "features.cols()", phi.cols(), "size");
   check_argument(phi.rows() == sets * n, function, "features.rows()", phi.rows(), "sets times the columns of the masks");
-  check_argument(sets == 0 ? mask.rows() == 0 : mask.rows() % sets == 0, function, "masks.rows()", mask.rows(), "a multiple of the number of sets");
+  check_argument(sets == 0 ? mask.rows() == 0 : mask.rows() % sets == 0, function, "masks.rows()", mask.rows(),
+                 "a multiple of the number of sets");
   if (FANFOLD_CHECKED)
     for (std::int64_t r = 0; r < mask.rows(); ++r)
-      for (std::int64_t i = 0; i < n; ++i) check_argument(mask(r, i) >= A(0) && mask(r, i) <= A(1), function, "an entry of the masks", mask(r, i), "in [0, 1]");
+      for (std::int64_t i = 0; i < n; ++i)
+        check_argument(mask(r, i) >= A(0) && mask(r, i) <= A(1), function, "an entry of the masks", mask(r, i), "in [0, 1]");
   return {sets, n, sets == 0 ? 0 : mask.rows() / sets};
 }
 
@@ -75,8 +79,8 @@ template <class E, class A>
 void subset_sums(E const& ex, set_batch b, matrix_view<A const> phi, matrix_view<A const> mask, matrix_view<A> z, workspace& ws) {
   workspace::frame frame(ws);
   masked_feature<A> const f{mask.data(), phi.data(), mask.stride(), phi.stride(), b.items, b.masks};
-  fanfold::detail::run_segmented("superset_value", ex, plus<A>{}, even_offsets(frame, mask.rows(), b.items), view<std::int32_t const>(), mask.rows() * b.items,
-                                 edge_function{f}, z, ws);
+  fanfold::detail::run_segmented("superset_value", ex, plus<A>{}, even_offsets(frame, mask.rows(), b.items), view<std::int32_t const>(),
+                                 mask.rows() * b.items, edge_function{f}, z, ws);
 }
 
 /// Pre-activations of all (set, mask) pairs, [B M, h], and, where wanted, the two kinds of sums.
@@ -86,9 +90,10 @@ struct superset_layers {
 };
 
 template <class E, class A, class Activation>
-superset_layers<A> superset_forward(E const& ex, superset_function<A, Activation> const& f, set_batch b, matrix_view<A const> phi, matrix_view<A const> mask,
-                                    workspace::frame& frame, workspace& ws) {
-  superset_layers<A> s{take_matrix<A>(frame, mask.rows(), f.size), take_matrix<A>(frame, b.sets, f.size), take_matrix<A>(frame, mask.rows(), f.hidden)};
+superset_layers<A> superset_forward(E const& ex, superset_function<A, Activation> const& f, set_batch b, matrix_view<A const> phi,
+                                    matrix_view<A const> mask, workspace::frame& frame, workspace& ws) {
+  superset_layers<A> s{take_matrix<A>(frame, mask.rows(), f.size), take_matrix<A>(frame, b.sets, f.size),
+                       take_matrix<A>(frame, mask.rows(), f.hidden)};
   subset_sums(ex, b, phi, mask, s.subset, ws);
   workspace::frame inner(ws);
   auto const context = take_matrix<A>(inner, b.sets, f.hidden);
@@ -114,9 +119,10 @@ FANFOLD_NOINLINE A superset_readout(A const* rho, A const* u, A const* v, std::i
 /// value[b M + m] = F(S, V) for every set b and mask m. `features` stacks the sets, [B n, d]; `masks` [B M, n] has M rows a set, entries
 /// 0 or 1, or relaxed in between. Empty subsets and whole sets are legal.
 /// \throws argument_error for shapes that do not match; in checked builds for a mask outside [0, 1].
-template <host_executor E, class A, class Activation, matrix_viewable Phi, matrix_viewable Mask, viewable Out, fanfold::detail::call_option... Options>
-void superset_value(E const& ex, superset_function<A, Activation> const& f, std::int64_t sets, Phi const& features, Mask const& masks, Out&& value,
-                    Options&&... options) {
+template <host_executor E, class A, class Activation, matrix_viewable Phi, matrix_viewable Mask, viewable Out,
+          fanfold::detail::call_option... Options>
+void superset_value(E const& ex, superset_function<A, Activation> const& f, std::int64_t sets, Phi const& features, Mask const& masks,
+                    Out&& value, Options&&... options) {
   auto const phi = as_const(as_matrix_view(features)), mask = as_const(as_matrix_view(masks));
   auto const out = as_view(value);
   auto const batch = detail::check_sets("superset_value", f, phi, mask, sets);
@@ -130,25 +136,27 @@ void superset_value(E const& ex, superset_function<A, Activation> const& f, std:
 }
 
 /// Gradients of `superset_value` for g = dL/dvalue: of the features, the parameters and, unless null, the (relaxed) masks; overwritten.
-template <host_executor E, class A, class Activation, matrix_viewable Phi, matrix_viewable Mask, viewable G, matrix_viewable DPhi, viewable DP,
-          matrix_viewable DMask, fanfold::detail::call_option... Options>
-void superset_value_vjp(E const& ex, superset_function<A, Activation> const& f, std::int64_t sets, Phi const& features, Mask const& masks, G const& gradient,
-                        DPhi&& dfeatures, DP&& dparameter, DMask&& dmasks, Options&&... options) {
+template <host_executor E, class A, class Activation, matrix_viewable Phi, matrix_viewable Mask, viewable G, matrix_viewable DPhi,
+          viewable DP, matrix_viewable DMask, fanfold::detail::call_option... Options>
+void superset_value_vjp(E const& ex, superset_function<A, Activation> const& f, std::int64_t sets, Phi const& features, Mask const& masks,
+                        G const& gradient, DPhi&& dfeatures, DP&& dparameter, DMask&& dmasks, Options&&... options) {
   auto const phi = as_const(as_matrix_view(features)), mask = as_const(as_matrix_view(masks));
   auto const g = as_const(as_view(gradient));
   auto const dphi = as_matrix_view(dfeatures), dmask = as_matrix_view(dmasks);
   auto const dp = as_view(dparameter);
   auto const b = detail::check_sets("superset_value_vjp", f, phi, mask, sets);
   check_argument(g.size() == mask.rows(), "superset_value_vjp", "gradient.size()", g.size(), "masks.rows()");
-  check_argument(dphi.rows() == phi.rows() && dphi.cols() == phi.cols(), "superset_value_vjp", "shape of dfeatures", "another", "that of the features");
+  check_argument(dphi.rows() == phi.rows() && dphi.cols() == phi.cols(), "superset_value_vjp", "shape of dfeatures", "another",
+                 "that of the features");
   check_argument(dp.size() == f.parameters(), "superset_value_vjp", "dparameter.size()", dp.size(), "the number of parameters");
   fanfold::detail::call_workspace call(ex, options...);
   workspace& ws = call.get();
   workspace::frame frame(ws);
   std::int64_t const h = f.hidden, d = f.size, rows = mask.rows();
   auto const s = detail::superset_forward(ex, f, b, phi, mask, frame, ws);
-  auto const dpre = detail::take_matrix<A>(frame, rows, h), drho = detail::take_matrix<A>(frame, rows, h), dcontext = detail::take_matrix<A>(frame, b.sets, h),
-             dsubset = detail::take_matrix<A>(frame, rows, d), dsuperset = detail::take_matrix<A>(frame, b.sets, d);
+  auto const dpre = detail::take_matrix<A>(frame, rows, h), drho = detail::take_matrix<A>(frame, rows, h),
+             dcontext = detail::take_matrix<A>(frame, b.sets, h), dsubset = detail::take_matrix<A>(frame, rows, d),
+             dsuperset = detail::take_matrix<A>(frame, b.sets, d);
   detail::for_each_row(ex, rows, 2 * h, [&](std::int64_t r) {
     for (std::int64_t c = 0; c < h; ++c) {
       dpre(r, c) = g[r] * f.rho()[c] * Activation::slope(s.pre(r, c));
@@ -181,20 +189,22 @@ void superset_value_vjp(E const& ex, superset_function<A, Activation> const& f, 
 /// masks[b M + m, i] = 1 with probability q[b, i]: element (b M + m) n + i of the stream, whoever draws it.
 template <class A>
 void sample_masks(random_stream const& draws, matrix_view<A const> q, matrix_view<A> masks) {
-  check_argument(q.cols() == masks.cols() && (q.rows() == 0 ? masks.rows() == 0 : masks.rows() % q.rows() == 0), "sample_masks", "shape of the masks", "another",
-                 "M rows for each row of q");
+  check_argument(q.cols() == masks.cols() && (q.rows() == 0 ? masks.rows() == 0 : masks.rows() % q.rows() == 0), "sample_masks",
+                 "shape of the masks", "another", "M rows for each row of q");
   std::int64_t const each = q.rows() == 0 ? 1 : masks.rows() / q.rows();
   for (std::int64_t r = 0; r < masks.rows(); ++r)
     for (std::int64_t i = 0; i < masks.cols(); ++i)
-      masks(r, i) = bernoulli(draws.word(static_cast<std::uint64_t>(r * masks.cols() + i)), static_cast<double>(q(r / each, i))) ? A(1) : A(0);
+      masks(r, i) =
+          bernoulli(draws.word(static_cast<std::uint64_t>(r * masks.cols() + i)), static_cast<double>(q(r / each, i))) ? A(1) : A(0);
 }
 
-/// One mean-field step: q[b, i] = sigmoid(mean over masks m of F(S_m with i, V) - F(S_m without i, V)). The two layers see each sum once: S with
-/// and without i differ by W_1 phi_i in the hidden layer, so a step costs one fold a mask and one product over the items.
-/// \throws argument_error for shapes that do not match. q lies in (0, 1) up to rounding.
-template <host_executor E, class A, class Activation, matrix_viewable Phi, matrix_viewable Mask, matrix_viewable Q, fanfold::detail::call_option... Options>
-void mean_field_step(E const& ex, superset_function<A, Activation> const& f, std::int64_t sets, Phi const& features, Mask const& masks, Q&& probability,
-                     Options&&... options) {
+/// One mean-field step: q[b, i] = sigmoid(mean over masks m of F(S_m with i, V) - F(S_m without i, V)). The two layers see each sum once: S
+/// with and without i differ by W_1 phi_i in the hidden layer, so a step costs one fold a mask and one product over the items. \throws
+/// argument_error for shapes that do not match. q lies in (0, 1) up to rounding.
+template <host_executor E, class A, class Activation, matrix_viewable Phi, matrix_viewable Mask, matrix_viewable Q,
+          fanfold::detail::call_option... Options>
+void mean_field_step(E const& ex, superset_function<A, Activation> const& f, std::int64_t sets, Phi const& features, Mask const& masks,
+                     Q&& probability, Options&&... options) {
   auto const phi = as_const(as_matrix_view(features)), mask = as_const(as_matrix_view(masks));
   auto const q = as_matrix_view(probability);
   auto const b = detail::check_sets("mean_field_step", f, phi, mask, sets);

@@ -12,15 +12,17 @@ namespace detail {
 
 // h = 1/2 (tanh(left a + right b + c) + tanh(left b + right a + c)); u and v hold (left x, right x) of the operands, `hidden` numbers each.
 template <class A>
-FANFOLD_NOINLINE void mixed_orders(A const* FANFOLD_RESTRICT u, A const* FANFOLD_RESTRICT v, A const* FANFOLD_RESTRICT bias, A* FANFOLD_RESTRICT h, std::int64_t hidden) {
+FANFOLD_NOINLINE void mixed_orders(A const* FANFOLD_RESTRICT u, A const* FANFOLD_RESTRICT v, A const* FANFOLD_RESTRICT bias,
+                                   A* FANFOLD_RESTRICT h, std::int64_t hidden) {
   for (std::int64_t c = 0; c < hidden; ++c)
     h[c] = A(0.5) * (math::tanh((u[c] + v[hidden + c]) + bias[c]) + math::tanh((v[c] + u[hidden + c]) + bias[c]));
 }
 
 // Gradients of u and v, and in `db` that of the bias.
 template <class A>
-FANFOLD_NOINLINE void mixed_orders_vjp(A const* FANFOLD_RESTRICT u, A const* FANFOLD_RESTRICT v, A const* FANFOLD_RESTRICT bias, A const* FANFOLD_RESTRICT g, A* FANFOLD_RESTRICT du,
-                                     A* FANFOLD_RESTRICT dv, A* FANFOLD_RESTRICT db, std::int64_t hidden) {
+FANFOLD_NOINLINE void mixed_orders_vjp(A const* FANFOLD_RESTRICT u, A const* FANFOLD_RESTRICT v, A const* FANFOLD_RESTRICT bias,
+                                       A const* FANFOLD_RESTRICT g, A* FANFOLD_RESTRICT du, A* FANFOLD_RESTRICT dv, A* FANFOLD_RESTRICT db,
+                                       std::int64_t hidden) {
   for (std::int64_t c = 0; c < hidden; ++c) {
     A const s = math::tanh((u[c] + v[hidden + c]) + bias[c]), t = math::tanh((v[c] + u[hidden + c]) + bias[c]);
     A const ds = A(0.5) * g[c] * (A(1) - s * s), dt = A(0.5) * g[c] * (A(1) - t * t);
@@ -38,8 +40,8 @@ FANFOLD_NOINLINE void sum_and_product(A const* a, A const* b, A* y, std::int64_t
 
 }  // namespace detail
 
-/// a (+) b = 1/2 (f([a, b]) + f([b, a])) with f(v) = O tanh(M v + c) + o, commutative to the bit. The mean is taken in the hidden layer, which
-/// is the same since the output layer is linear. `parameter` holds M's left half [hidden, d], its right half [hidden, d], c [hidden],
+/// a (+) b = 1/2 (f([a, b]) + f([b, a])) with f(v) = O tanh(M v + c) + o, commutative to the bit. The mean is taken in the hidden layer,
+/// which is the same since the output layer is linear. `parameter` holds M's left half [hidden, d], its right half [hidden, d], c [hidden],
 /// O [d, hidden], o [d]. A level is one product for both orders and one for the output.
 template <class A>
 struct symmetric_mlp {
@@ -76,7 +78,8 @@ struct symmetric_mlp {
                                    dparameter.data() + (parameters() - size), ws);
     detail::dense_layer_inputs(ex, output(), g, dh, ws);
     detail::for_each_row(ex, g.rows(), 64 * hidden, [&](std::int64_t p) {
-      detail::mixed_orders_vjp(row(pre, 2 * p), row(pre, 2 * p + 1), bias(), row(dh, p), row(dpre, 2 * p), row(dpre, 2 * p + 1), row(dbias, p), hidden);
+      detail::mixed_orders_vjp(row(pre, 2 * p), row(pre, 2 * p + 1), bias(), row(dh, p), row(dpre, 2 * p), row(dpre, 2 * p + 1),
+                               row(dbias, p), hidden);
     });
     detail::dense_layer_inputs(ex, input(), as_const(dpre), dx, ws);
     detail::dense_layer_parameters<E, A>(ex, x, as_const(dpre), dparameter.data(), nullptr, ws);
