@@ -22,7 +22,8 @@ import torch
 import torch.nn.functional as F
 
 ROUNDS = 9
-SHAPES = [("mixtral", 8, 2), ("olmoe", 64, 8), ("mixtral", 128, 8), ("mixtral", 256, 8), ("deepseek_v3", 256, 8)]
+THREADS = (1, 2)
+SHAPES = [("mixtral", 8, 2), ("mixtral", 64, 8), ("olmoe", 64, 8), ("mixtral", 128, 8), ("mixtral", 256, 8), ("deepseek_v3", 256, 8)]
 GROUPS, KEEP, SCALE = 8, 4, 2.5
 
 
@@ -120,7 +121,7 @@ def speed_against_torch(driver):
     print("\n## softmax + topk of torch (V3: its grouped form)\n")
     print("| router | E, k | T | threads | ours, us | torch | + statistics, loss: ours, us | torch |\n|---|---|---|---|---|---|---|---|")
     for router, experts, k in SHAPES:
-        for tokens, threads in itertools.product((1, 64, 4096), (1, 2)):
+        for tokens, threads in itertools.product((1, 64, 4096), THREADS):
             torch.set_num_threads(threads)
             logits, bias = random_logits(tokens, experts), small_bias(experts)
             cells = []
@@ -229,7 +230,7 @@ def against_transformers(driver):
             print("\n| module | T | threads | ours, us | module | + statistics, loss: ours, us | module + load_balancing_loss_func |\n|---|---|---|---|---|---|---|")
             for name, router, experts, k, module, family in modules:
                 bias = small_bias(experts)
-                for tokens, threads in itertools.product((1, 64, 4096), (1, 2)):
+                for tokens, threads in itertools.product((1, 64, 4096), THREADS):
                     torch.set_num_threads(threads)
                     logits = random_logits(tokens, experts)
                     x = torch.from_numpy(logits)
@@ -251,7 +252,7 @@ def slots_against_torch(driver):
     """Places of T k choices in their experts' buffers: one-hot and cumulative sum, as frameworks do it."""
     print("\n## places in the experts' buffers: one-hot + cumulative sum of torch\n")
     print("| E, k | T | threads | ours, us | torch | equal |\n|---|---|---|---|---|---|")
-    for (_, experts, k), tokens, threads in itertools.product(SHAPES[:4], (64, 4096), (1, 2)):
+    for (_, experts, k), tokens, threads in itertools.product([s for s in SHAPES if s[0] == "mixtral"], (64, 4096), THREADS):
         torch.set_num_threads(threads)
         ids = torch.from_numpy(random_logits(tokens, experts)).topk(k, dim=-1)[1]
 
@@ -267,13 +268,14 @@ def slots_against_torch(driver):
 
 
 def main():
-    global ROUNDS
+    global ROUNDS, THREADS
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--driver", required=True, help="the program built from bench/peers/routers.cpp")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--threads", type=int, nargs="+", default=THREADS)
     parser.add_argument("--only", choices=("torch", "transformers", "slots"))
     options = parser.parse_args()
-    ROUNDS = options.rounds
+    ROUNDS, THREADS = options.rounds, options.threads
     print(f"torch {torch.__version__}, load average at the start {os.getloadavg()[0]:.1f}, cores {os.cpu_count()}")
     with tempfile.TemporaryDirectory() as folder:
         driver = Driver(options.driver, folder)
