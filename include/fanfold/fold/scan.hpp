@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -52,6 +53,18 @@ FANFOLD_NOINLINE typename M::state scan_tile_total(M const& m, T const* x, std::
   return total.value;
 }
 
+/// Runs whose local prefixes are made side by side: a run by itself waits for each combine.
+inline constexpr int scan_run_chains = 4;
+
+/// Prefixes within each of N neighbouring runs; `count` items a run (fewer than 32 only where N is 1).
+template <int N, class M, class T>
+FANFOLD_INLINE void scan_runs(M const& m, T const* x, int count, typename M::state (*local)[run_items]) {
+  typename M::state s[std::size_t{N}];
+  for (int r = 0; r < N; ++r) local[r][0] = s[r] = lift_item(m, x[r * run_items]);
+  for (int i = 1; i < count; ++i)
+    for (int r = 0; r < N; ++r) local[r][i] = s[r] = m.combine(s[r], lift_item(m, x[r * run_items + i]));
+}
+
 /// Writes one tile's prefixes behind `offset` and returns the tile's total. `before` is what an exclusive scan writes first. `x` and `y`
 /// may be the same memory.
 template <class M, class T, class Out>
@@ -59,11 +72,8 @@ FANFOLD_NOINLINE typename M::state scan_tile(M const& m, T const* x, Out* y, std
                                              optional_state<typename M::state> const& offset, typename M::state before) {
   using state = typename M::state;
   optional_state<state> total;
-  state local[run_items];
-  for (std::int64_t begin = 0; begin < n; begin += run_items) {
-    int const count = static_cast<int>(begin + run_items < n ? run_items : n - begin);
-    local[0] = lift_item(m, x[begin]);
-    for (int i = 1; i < count; ++i) local[i] = m.combine(local[i - 1], lift_item(m, x[begin + i]));
+  alignas(64) state runs[scan_run_chains][run_items];
+  auto const finish_run = [&](state* local, Out* out, int count) {
     state const run = local[count - 1];
     if (total.present)
       for (int i = 0; i < count; ++i) local[i] = m.combine(total.value, local[i]);
@@ -71,12 +81,22 @@ FANFOLD_NOINLINE typename M::state scan_tile(M const& m, T const* x, Out* y, std
     if (offset.present)
       for (int i = 0; i < count; ++i) local[i] = m.combine(offset.value, local[i]);
     if (kind == scan_kind::inclusive) {
-      for (int i = 0; i < count; ++i) y[begin + i] = store_item<Out>(lower_state(m, local[i]));
+      for (int i = 0; i < count; ++i) out[i] = store_item<Out>(lower_state(m, local[i]));
     } else {
-      y[begin] = store_item<Out>(lower_state(m, before));
-      for (int i = 1; i < count; ++i) y[begin + i] = store_item<Out>(lower_state(m, local[i - 1]));
+      out[0] = store_item<Out>(lower_state(m, before));
+      for (int i = 1; i < count; ++i) out[i] = store_item<Out>(lower_state(m, local[i - 1]));
       before = local[count - 1];
     }
+  };
+  std::int64_t begin = 0;
+  for (; n - begin >= scan_run_chains * run_items; begin += scan_run_chains * run_items) {
+    scan_runs<scan_run_chains>(m, x + begin, static_cast<int>(run_items), runs);
+    for (int r = 0; r < scan_run_chains; ++r) finish_run(runs[r], y + begin + r * run_items, static_cast<int>(run_items));
+  }
+  for (; begin < n; begin += run_items) {
+    int const count = static_cast<int>(begin + run_items < n ? run_items : n - begin);
+    scan_runs<1>(m, x + begin, count, runs);
+    finish_run(runs[0], y + begin, count);
   }
   return total.value;
 }
