@@ -1,11 +1,12 @@
 // Our side of moe.py: mixture-of-experts layers over the weights of a .safetensors file, told what to do line by line on standard input.
 //   load FAMILY K GROUPS KEEP SCALE THREADS FILE    router [E, D], bias [E], gate and up [E, I, D], down [E, D, I], shared_* [1, ...], x, dy [T, D]
-//   time                                            seconds a call of the forward pass, weights packed once
-//   time_backward                                   seconds of the gradients
+//   time CLOCK                                      seconds a call of the forward pass, weights packed once; CLOCK: wall or cpu
+//   time_backward CLOCK                             seconds of the gradients
 //   write FILE                                      y, dx, drouter, dgate, dup, ddown, dshared_*
 
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -137,16 +138,22 @@ void write(peer_case const& c, std::string const& path) {
   out.write(path);
 }
 
-double seconds(std::function<void()> const& call, int repeats) {
-  auto const begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < repeats; ++i) call();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / repeats;
+/// Seconds of the wall, or of this process on all its threads, which programs beside it disturb less.
+double now_by(bool cpu) {
+  if (cpu) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-double sample(std::function<void()> const& call) {
-  double const once = seconds(call, 1);
+double seconds(std::function<void()> const& call, int repeats, bool cpu) {
+  double const begin = now_by(cpu);
+  for (int i = 0; i < repeats; ++i) call();
+  return (now_by(cpu) - begin) / repeats;
+}
+
+double sample(std::function<void()> const& call, bool cpu) {
+  double const once = seconds(call, 1, cpu);
   int const repeats = once > 5e-3 ? 1 : static_cast<int>(5e-3 / (once + 1e-9)) + 1;
-  double const again = seconds(call, repeats);
+  double const again = seconds(call, repeats, cpu);
   return once < again ? once : again;
 }
 
@@ -165,10 +172,10 @@ int main() {
         now.forward();
         if (!now.data->dy.empty()) now.backward();
         std::cout << "ready" << std::endl;
-      } else if (order == "time") {
-        std::cout << sample(now.forward) << std::endl;
-      } else if (order == "time_backward") {
-        std::cout << sample(now.backward) << std::endl;
+      } else if (order == "time" || order == "time_backward") {
+        std::string clock;
+        in >> clock;
+        std::cout << sample(order == "time" ? now.forward : now.backward, clock == "cpu") << std::endl;
       } else if (order == "write") {
         std::string path;
         in >> path;

@@ -2,7 +2,6 @@
 
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -12,6 +11,9 @@ namespace bench {
 
 /// Whether this is a smoke run: small inputs, one round.
 bool smoke();
+
+/// Seconds of the wall, or with --cpu of this process on all its threads: what cases of one thread take on a machine that others use.
+double now();
 
 /// `full`, or a small size in a smoke run.
 inline std::int64_t size(std::int64_t full) { return smoke() && full > 4096 ? full / 256 + 64 : full; }
@@ -38,9 +40,9 @@ reference gemm_limit(double flops);
 namespace detail {
 
 inline double seconds(std::function<void()> const& call, std::int64_t repeats) {
-  auto const begin = std::chrono::steady_clock::now();
+  double const begin = now();
   for (std::int64_t i = 0; i < repeats; ++i) call();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / static_cast<double>(repeats);
+  return (now() - begin) / static_cast<double>(repeats);
 }
 
 /// Calls until a sample takes 2 ms.

@@ -1,4 +1,6 @@
+#include <chrono>
 #include <cstring>
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -6,7 +8,7 @@
 
 namespace {
 
-bool smoke_run = false;
+bool smoke_run = false, cpu_clock = false;
 
 std::string peers() {
   std::string names;
@@ -32,11 +34,18 @@ std::string peers() {
 
 bool bench::smoke() { return smoke_run; }
 
+double bench::now() {
+  if (cpu_clock) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 int main(int argc, char** argv) {
   std::vector<char*> rest;
   for (int i = 0; i < argc; ++i) {
     if (std::strcmp(argv[i], "--smoke") == 0)
       smoke_run = true;
+    else if (std::strcmp(argv[i], "--cpu") == 0)
+      cpu_clock = true;
     else
       rest.push_back(argv[i]);
   }
