@@ -65,6 +65,13 @@ FANFOLD_INLINE void scan_runs(M const& m, T const* x, int count, typename M::sta
     for (int r = 0; r < N; ++r) local[r][i] = s[r] = m.combine(s[r], lift_item(m, x[r * run_items + i]));
 }
 
+/// Fetches what lies 2 KiB behind `p`, as many bytes as N items take; `Write`: to be written, which the hardware does not foresee by itself.
+template <int N, bool Write, class T>
+FANFOLD_INLINE void fetch_ahead(T const* p) {
+  auto const* const from = reinterpret_cast<char const*>(p) + 2048;
+  for (int line = 0; line < N * static_cast<int>(sizeof(T)); line += 64) __builtin_prefetch(from + line, Write ? 1 : 0);
+}
+
 /// Writes one tile's prefixes behind `offset` and returns the tile's total. `before` is what an exclusive scan writes first. `x` and `y`
 /// may be the same memory.
 template <class M, class T, class Out>
@@ -90,6 +97,8 @@ FANFOLD_NOINLINE typename M::state scan_tile(M const& m, T const* x, Out* y, std
   };
   std::int64_t begin = 0;
   for (; n - begin >= scan_run_chains * run_items; begin += scan_run_chains * run_items) {
+    fetch_ahead<scan_run_chains * run_items, false>(x + begin);
+    fetch_ahead<scan_run_chains * run_items, true>(y + begin);
     scan_runs<scan_run_chains>(m, x + begin, static_cast<int>(run_items), runs);
     for (int r = 0; r < scan_run_chains; ++r) finish_run(runs[r], y + begin + r * run_items, static_cast<int>(run_items));
   }
