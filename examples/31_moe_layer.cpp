@@ -52,8 +52,12 @@ void print_load(ff::route::routing_stats const& stats) {
   std::printf("  load of the experts over the fair share of %.1f rows; largest %.2f, idle %lld\n", fair, static_cast<double>(most) / fair, static_cast<long long>(idle));
   for (std::size_t b = 0; b < bins; ++b) {
     auto const bar = static_cast<int>(40 * count[b] / stats.experts());
-    std::printf("    %.1f %s %4lld %.*s\n", 0.5 * static_cast<double>(b), b + 1 < bins ? "to +0.5" : "or more", static_cast<long long>(count[b]), bar,
-                "########################################");
+    double const low = 0.5 * static_cast<double>(b);
+    if (b + 1 < bins)
+      std::printf("    %.1f to %.1f  ", low, low + 0.5);
+    else
+      std::printf("    %.1f or more ", low);
+    std::printf("%4lld %.*s\n", static_cast<long long>(count[b]), bar, "########################################");
   }
 }
 

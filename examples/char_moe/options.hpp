@@ -22,7 +22,7 @@ struct options {
 
 inline char const* usage() {
   return R"(Five routers learn to predict the next character of a text, each in the same network of two sparse mixture layers,
-with as many parameters and multiply-adds a character as the others.
+with as many parameters and multiply-adds a character as the others (to 0.3 %).
 
   --steps N      optimiser steps, 1 to 1000000 (2000)
   --batch N      characters a step, 16 to 65536 (512)
