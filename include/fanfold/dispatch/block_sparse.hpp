@@ -10,7 +10,7 @@
 
 namespace fanfold::inline FANFOLD_ABI::dispatch {
 
-/// The hidden rows of a plan packed<b> seen as a block-sparse matrix of R x (E * width) with b x b blocks (MegaBlocks, Gale et al., 2023): the
+/// The hidden rows of a plan with bins padded to b rows seen as a block-sparse matrix of R x (E * width) with b x b blocks (MegaBlocks, Gale et al., 2023): the
 /// row blocks of expert e have their non-zero blocks in e's columns. Compressed rows, and the order by columns for the transpose.
 ///
 /// The values are the hidden rows themselves, R x width: block q begins at row q / (width / b) * b, column q % (width / b) * b. So the three
