@@ -1,3 +1,4 @@
+// arch: 75 80 90 100 120
 // ptx: bin_counts_body : ld.global
 // ptx: bin_place_body : st.global.u32
 // ptx-not: bin_.*_body : fma|ld.local|st.local|call

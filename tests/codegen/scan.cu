@@ -1,3 +1,4 @@
+// arch: 75 80 90 100 120
 // ptx: scan_totals_body.*plusIf : shfl.sync.idx
 // ptx: scan_totals_body.*plusIf : ld.global.v4
 // ptx: scan_apply_body.*plusIf : ld.global.v4

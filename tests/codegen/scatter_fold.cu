@@ -1,3 +1,4 @@
+// arch: 75 80 90 100 120
 // ptx: scatter_items_body.*plusIi : (atom|red).*add.u64
 // ptx: scatter_items_body.*extremum : (atom|red).*max.u64
 // ptx: scatter_items_body.*binned_sum.*Lb0 : (atom|red).*add.u64
