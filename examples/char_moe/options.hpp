@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "support/command_line.hpp"
+
 namespace char_moe {
 
 /// What the command line can set.
@@ -37,17 +39,10 @@ with as many parameters and multiply-adds a character as the others (to 0.3 %).
 )";
 }
 
-[[noreturn]] inline void refuse(std::string const& message) {
-  std::fprintf(stderr, "char_moe: %s\nTry --help.\n", message.c_str());
-  std::exit(2);
-}
+[[noreturn]] inline void refuse(std::string const& message) { command_line::refuse("char_moe", message); }
 
 inline std::int64_t whole_number(std::string const& option, std::string const& text, std::int64_t least, std::int64_t most) {
-  char* end = nullptr;
-  long long const value = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || value < least || value > most)
-    refuse(option + " is '" + text + "', must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-  return value;
+  return command_line::whole_number("char_moe", option, text, least, most);
 }
 
 /// Reads the command line; leaves with a message and exit code 2 where it makes no sense.

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "support/command_line.hpp"
+
 namespace moe_example {
 
 /// Experts and choices as published; widths are the published ones over `divided_by`.
@@ -49,17 +51,10 @@ bias [E] and shared_gate, shared_up, shared_down for deepseek-v3; written beside
 )";
 }
 
-[[noreturn]] inline void refuse(std::string const& message) {
-  std::fprintf(stderr, "moe_layer: %s\nTry --help.\n", message.c_str());
-  std::exit(2);
-}
+[[noreturn]] inline void refuse(std::string const& message) { command_line::refuse("moe_layer", message); }
 
 inline std::int64_t whole_number(std::string const& option, std::string const& text, std::int64_t least, std::int64_t most) {
-  char* end = nullptr;
-  long long const value = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || value < least || value > most)
-    refuse(option + " is '" + text + "', must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-  return value;
+  return command_line::whole_number("moe_layer", option, text, least, most);
 }
 
 inline std::vector<shape> shapes_called(std::string const& name) {

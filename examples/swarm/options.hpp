@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "support/command_line.hpp"
+
 namespace swarm {
 
 enum class target { contributors, received, self, blend, xavier };
@@ -45,17 +47,10 @@ gossip averaging and federated averaging side by side, on the same data, network
 )";
 }
 
-[[noreturn]] inline void refuse(std::string const& message) {
-  std::fprintf(stderr, "swarm: %s\nTry --help.\n", message.c_str());
-  std::exit(2);
-}
+[[noreturn]] inline void refuse(std::string const& message) { command_line::refuse("swarm", message); }
 
 inline std::int64_t number(std::string const& option, std::string const& text, std::int64_t least, std::int64_t most) {
-  char* end = nullptr;
-  long long const value = std::strtoll(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || value < least || value > most)
-    refuse(option + " is '" + text + "', must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-  return value;
+  return command_line::whole_number("swarm", option, text, least, most);
 }
 
 template <class Choice>
