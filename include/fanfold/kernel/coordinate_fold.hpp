@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/executor.hpp"
@@ -69,11 +70,44 @@ FANFOLD_HD FANFOLD_INLINE void sort_all_registers(K* r) {
   }
 }
 
+/// Threads of a block that sorts columns of N keys in shared memory.
+template <int N, class K>
+inline constexpr unsigned column_threads = N * static_cast<int>(sizeof(K)) > 256 ? 64 : 128;
+
+template <int Stride, class K, int... Row>
+FANFOLD_HD FANFOLD_INLINE void load_registers(K* r, K const* column, std::integer_sequence<int, Row...>) {
+  ((r[Row] = column[Row * Stride]), ...);
+}
+template <int Stride, class K, int... Row>
+FANFOLD_HD FANFOLD_INLINE void store_registers(K const* r, K* column, std::integer_sequence<int, Row...>) {
+  ((column[Row * Stride] = r[Row]), ...);
+}
+
+/// Sorts the values of rows first, ..., first + N - 1 of coordinate c into the thread's column of shared memory. Up to 48 values come straight
+/// into registers. More pass through the column: a compiler unrolls so long a loop of loads on some architectures only and keeps the array in
+/// local memory on the others, and unrolled by hand it wants more registers for the addresses than there are.
+template <int N, class B, class Task>
+FANFOLD_HD FANFOLD_INLINE void sort_into(B& b, Task const& task, std::int64_t first, std::int64_t c, typename Task::key* column) {
+  using key = typename Task::key;
+  using all = std::make_integer_sequence<int, N>;
+  constexpr int stride = column_threads<N, key>;
+  constexpr key pad = order_key<typename Task::A>::pad;
+  key r[std::size_t{N}];
+  if constexpr (N * sizeof(key) <= 192) {
+    for (int i = 0; i < N; ++i) r[i] = first + i < task.n ? task.load(b, first + i, c) : pad;
+  } else {
+    for (int i = 0; i < N; ++i) column[i * stride] = first + i < task.n ? task.load(b, first + i, c) : pad;
+    load_registers<stride>(r, column, all{});
+  }
+  sort_all_registers<N>(r);
+  store_registers<stride>(r, column, all{});
+}
+
 /// A thread sorts a coordinate of up to N rows in registers; the sorted keys go to a column of shared memory, where rules may index them.
 template <int N, class Task>
 struct coordinate_body {
   using key = typename Task::key;
-  static constexpr unsigned max_threads = N * static_cast<int>(sizeof(key)) > 256 ? 64 : 128;
+  static constexpr unsigned max_threads = column_threads<N, key>;
 
   struct shared {
     checked_array<key, std::size_t{N} * max_threads> column;
@@ -84,12 +118,9 @@ struct coordinate_body {
   template <block B>
   FANFOLD_HD void operator()(B& b, shared& s) const {
     auto const n = static_cast<int>(task.n);
+    key* const column = s.column.data() + b.thread();
     for (std::int64_t c = grid_thread(b); c < task.d; c += grid_threads(b)) {
-      key r[std::size_t{N}];
-      for (int i = 0; i < N; ++i) r[i] = i < n ? task.load(b, i, c) : order_key<typename Task::A>::pad;
-      sort_all_registers<N>(r);
-      for (int i = 0; i < N; ++i) s.column[static_cast<unsigned>(i) * max_threads + b.thread()] = r[i];
-      key const* const column = s.column.data() + b.thread();
+      sort_into<N>(b, task, 0, c, column);
       task.store(sorted_values<typename Task::A, true>(column, max_threads, n), task.is_nan(column[(n - 1) * static_cast<int>(max_threads)]), c);
     }
   }
@@ -99,21 +130,25 @@ struct coordinate_body {
 template <class Task>
 struct long_coordinate_body {
   using key = typename Task::key;
-  static constexpr unsigned max_threads = 128;
+  static constexpr int run = most_network_rows;
+  static constexpr unsigned max_threads = column_threads<run, key>;
+
+  struct shared {
+    checked_array<key, std::size_t{run} * max_threads> column;
+  };
 
   Task task;
   key* memory;  // padded rows x threads of the grid
 
   template <block B>
-  FANFOLD_HD void operator()(B& b) const {
+  FANFOLD_HD void operator()(B& b, shared& s) const {
     std::int64_t const stride = grid_threads(b);
+    key* const sorted = s.column.data() + b.thread();
     key* const column = memory + grid_thread(b);
     for (std::int64_t c = grid_thread(b); c < task.d; c += stride) {
-      for (std::int64_t first = 0; first < task.n; first += most_network_rows) {
-        key r[std::size_t{most_network_rows}];
-        for (int i = 0; i < most_network_rows; ++i) r[i] = first + i < task.n ? task.load(b, first + i, c) : order_key<typename Task::A>::pad;
-        sort_all_registers<most_network_rows>(r);
-        for (int i = 0; i < most_network_rows; ++i) column[(first + i) * stride] = r[i];
+      for (std::int64_t first = 0; first < task.n; first += run) {
+        sort_into<run>(b, task, first, c, sorted);
+        for (int i = 0; i < run; ++i) column[(first + i) * stride] = sorted[i * static_cast<int>(max_threads)];
       }
       merge_runs_in_memory<key>(column, stride, task.n);
       task.store(sorted_values<typename Task::A>(column, stride, task.n), task.is_nan(column[(task.n - 1) * stride]), c);
