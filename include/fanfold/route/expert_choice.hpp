@@ -9,6 +9,7 @@
 #include "fanfold/core/half.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
+#include "fanfold/fold/fold.hpp"
 #include "fanfold/fold/rank_order.hpp"
 #include "fanfold/fold/select.hpp"
 #include "fanfold/route/assign.hpp"
@@ -64,6 +65,15 @@ struct expert_choice {
   }
 };
 
+/// What `run_loop` runs for expert choice: the choice, and its vjp.
+struct expert_choice_loop {
+  expert_choice router{};
+  row_mask mask{};
+};
+struct expert_choice_vjp_loop {
+  expert_choice router{};
+};
+
 namespace detail {
 
 /// Scores of a group, expert by expert; -infinity for rows that may not be picked.
@@ -109,7 +119,7 @@ void pick_with_limit(R const* score, std::int64_t rows, std::int64_t experts, st
   }
 }
 
-/// w := softmax of w over the taken places.
+/// w := softmax of w over the taken places; those not taken hold -infinity. Nothing where none is.
 template <class R>
 void softmax_places(R* w, std::int32_t const* token, std::int64_t places) {
   for (std::int64_t i = 0; i < places; ++i)
@@ -150,6 +160,26 @@ FANFOLD_NOINLINE void choose_group(expert_choice const& router, matrix_view<L co
   }
 }
 
+/// dweight times weight of a place.
+template <class R, class G, class W>
+struct place_product {
+  G const* dweight;
+  W const* weight;
+  FANFOLD_HD R operator()(std::int64_t i) const { return static_cast<R>(to_arithmetic(dweight[i])) * static_cast<R>(to_arithmetic(weight[i])); }
+};
+
+/// dlogit := the vjp of softmax for dy; 0 for degenerate rows, rows with a +infinity and entries that are not finite. `scratch`: 2 n.
+template <row_group G, class L, class R, class D>
+FANFOLD_HD void softmax_row_gradient(G const& g, L const* logit, R* dy, R* scratch, D* dlogit, std::int64_t n) {
+  R *const l = scratch, *const score = scratch + n;
+  load_logits(g, logit, l, n);
+  auto const s = softmax_row(g, l, score, n);
+  softmax_row_vjp(g, score, dy, dy, n);
+  for (std::int64_t e = g.rank(); e < n; e += g.size())
+    dlogit[e] = from_arithmetic<D>(math::isfinite(s.max) && math::isfinite(l[e]) ? static_cast<arithmetic_t<D>>(dy[e]) : arithmetic_t<D>(0));
+  g.sync();
+}
+
 template <class X, class W>
 void check_expert_choice(expert_choice const& router, X const& logits, expert_assignment<W> const& out, char const* function) {
   router.check(logits.cols(), function);
@@ -162,39 +192,21 @@ void check_expert_choice(expert_choice const& router, X const& logits, expert_as
 
 }  // namespace detail
 
-/// Routes by expert choice into E x `router.places(T, E)` places:  assign(ex, router, logits, out[, row_mask{...}][, workspace])
-/// Host executors; ids and weights do not depend on the executor.
-template <host_executor E, matrix_viewable X, class W, detail::route_option... Options>
-void assign(E const& ex, expert_choice const& router, X const& x, expert_assignment<W> out, Options&&... options) {
-  static constexpr char function[] = "route::assign";
-  auto const logits = as_const(as_matrix_view(x));
-  auto const mask = detail::find_option<row_mask>(options...);
-  detail::check_expert_choice(router, logits, out, function);
-  detail::check_mask(mask, logits.rows(), function);
-  for_each_task(ex, router.groups(logits.rows()), [&](std::int64_t group) {
+/// Host form of expert choice: a task a group.
+template <host_executor E, class L, class W>
+void run_loop(E const& ex, expert_choice_loop const& loop, matrix_view<L const> logits, expert_assignment<W> out, workspace&) {
+  for_each_task(ex, loop.router.groups(logits.rows()), [&](std::int64_t group) {
     workspace ws;
-    detail::choose_group(router, logits, group, mask, out, ws);
+    detail::choose_group(loop.router, logits, group, loop.mask, out, ws);
   });
 }
 
-/// The vjp: dlogits from the gradients of the weights (E x places); chosen tokens are constants.
-template <host_executor E, matrix_viewable X, class W, matrix_viewable Y, matrix_viewable Z, detail::route_option... Options>
-void assign_vjp(E const& ex, expert_choice const& router, X const& x, expert_assignment<W> const& forward, Y const& y, Z&& z,
-                Options&&... options) {
-  static constexpr char function[] = "route::assign_vjp";
-  auto const logits = as_const(as_matrix_view(x));
-  auto const dweight = as_const(as_matrix_view(y));
-  auto const dlogits = as_matrix_view(z);
-  using L = typename decltype(logits)::value_type;
-  using D = typename decltype(dlogits)::value_type;
+/// Host form of the vjp of expert choice.
+template <host_executor E, class L, class W, class G, class D>
+void run_loop(E const& ex, expert_choice_vjp_loop const& loop, matrix_view<L const> logits, expert_assignment<W> forward,
+              matrix_view<G const> dweight, matrix_view<D> dlogits, workspace& ws) {
   using R = arithmetic_t<L>;
-  detail::check_expert_choice(router, logits, forward, function);
-  check_argument(dweight.rows() == forward.token.rows() && dweight.cols() == forward.token.cols(), function, "shape of dweight", dweight.cols(),
-                 "the shape of the places");
-  check_argument(dlogits.rows() == logits.rows() && dlogits.cols() == logits.cols(), function, "shape of dlogits", dlogits.cols(),
-                 "the shape of the logits");
-  fanfold::detail::call_workspace call(ex, options...);
-  workspace& ws = call.get();
+  expert_choice const& router = loop.router;
   workspace::frame frame(ws);
   std::int64_t const n = logits.cols(), rows = logits.rows();
   R* const q = frame.take<R>(rows * n).data();
@@ -202,26 +214,51 @@ void assign_vjp(E const& ex, expert_choice const& router, X const& x, expert_ass
   bool const over_chosen = router.weight == expert_choice::weight_form::softmax_over_chosen;
   std::int64_t const columns = rows == 0 ? 0 : router.places_of_group(router.group_rows(rows), n);
   for (std::int64_t e = 0; e < n; ++e)
-    for (std::int64_t g = 0; g < router.groups(rows); ++g) {
-      R mean = R(0);  // sum of dw w over the places of this group
-      for (std::int64_t i = g * columns; i < (g + 1) * columns && over_chosen; ++i)
-        mean += static_cast<R>(to_arithmetic(dweight(e, i))) * static_cast<R>(to_arithmetic(forward.weight(e, i)));
-      for (std::int64_t i = g * columns; i < (g + 1) * columns; ++i) {
+    for (std::int64_t first = 0; first < forward.token.cols(); first += columns) {
+      detail::place_product<R, G, W> const product{dweight.row(e).data() + first, forward.weight.row(e).data() + first};
+      R const mean = over_chosen ? host_lane{}.fold(detail::row_sum<R>{}, columns, product) : R(0);
+      for (std::int64_t i = first; i < first + columns; ++i) {
         std::int32_t const t = forward.token(e, i);
-        check_argument(t >= -1 && t < rows, function, "a token", t, "-1 or a row of the logits");
+        check_argument(t >= -1 && t < rows, "route::assign_vjp", "a token", t, "-1 or a row of the logits");
         R const dw = static_cast<R>(to_arithmetic(dweight(e, i)));
         if (t >= 0) q[t * n + e] = over_chosen ? static_cast<R>(to_arithmetic(forward.weight(e, i))) * (dw - mean) : dw;
       }
     }
   detail::for_each_row<R>(ex, rows, 2 * n, ws, [&](std::int64_t t, R* scratch) {
-    host_lane const g;
-    R *const l = scratch, *const score = scratch + n, *const dy = q + t * n;
-    detail::load_logits(g, logits.row(t).data(), l, n);
-    auto const s = detail::softmax_row(g, l, score, n);
-    detail::softmax_row_vjp(g, score, dy, dy, n);
-    for (std::int64_t e = 0; e < n; ++e)
-      dlogits(t, e) = from_arithmetic<D>(math::isfinite(s.max) && math::isfinite(l[e]) ? static_cast<arithmetic_t<D>>(dy[e]) : arithmetic_t<D>(0));
+    detail::softmax_row_gradient(host_lane{}, logits.row(t).data(), q + t * n, scratch, dlogits.row(t).data(), n);
   });
+}
+
+/// Routes by expert choice into E x `router.places(T, E)` places:  assign(ex, router, logits, out[, row_mask{...}][, workspace])
+/// Ids and weights do not depend on the executor.
+template <executor E, matrix_viewable X, class W, detail::route_option... Options>
+void assign(E const& ex, expert_choice const& router, X const& x, expert_assignment<W> out, Options&&... options) {
+  static constexpr char function[] = "route::assign";
+  auto const logits = as_const(as_matrix_view(x));
+  auto const mask = detail::find_option<row_mask>(options...);
+  detail::check_expert_choice(router, logits, out, function);
+  detail::check_mask(mask, logits.rows(), function);
+  fanfold::detail::call_workspace ws(ex, options...);
+  static_assert(fanfold::detail::has_backend<E, expert_choice_loop, decltype(logits), expert_assignment<W>, workspace&>,
+                "no backend of expert_choice for this executor: include <fanfold/kernel/expert_choice.hpp> for device executors");
+  run_loop(ex, expert_choice_loop{router, mask}, logits, out, ws.get());
+}
+
+/// The vjp: dlogits from the gradients of the weights (E x places); chosen tokens are constants.
+template <executor E, matrix_viewable X, class W, matrix_viewable Y, matrix_viewable Z, detail::route_option... Options>
+void assign_vjp(E const& ex, expert_choice const& router, X const& x, expert_assignment<W> const& forward, Y const& y, Z&& z,
+                Options&&... options) {
+  static constexpr char function[] = "route::assign_vjp";
+  auto const logits = as_const(as_matrix_view(x));
+  auto const dweight = as_const(as_matrix_view(y));
+  auto const dlogits = as_matrix_view(z);
+  detail::check_expert_choice(router, logits, forward, function);
+  check_argument(dweight.rows() == forward.token.rows() && dweight.cols() == forward.token.cols(), function, "shape of dweight", dweight.cols(),
+                 "the shape of the places");
+  check_argument(dlogits.rows() == logits.rows() && dlogits.cols() == logits.cols(), function, "shape of dlogits", dlogits.cols(),
+                 "the shape of the logits");
+  fanfold::detail::call_workspace ws(ex, options...);
+  run_loop(ex, expert_choice_vjp_loop{router}, logits, forward, dweight, dlogits, ws.get());
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::route
