@@ -9,6 +9,7 @@
 
 #include "fanfold/core/thread_pool.hpp"
 #include "fanfold/dispatch/plan.hpp"
+#include "fanfold/route/placement.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
@@ -115,6 +116,30 @@ TEST_CASE("make_plan: drops of the router's worked example") {
   CHECK(dropped(plan_policy{packed{}, token_major{}, by_score{.limit = 2}}) == ints{1, 2, 7, 9});
 }
 
+TEST_CASE("make_plan: survivors by score and at random are those of route::place") {
+  std::mt19937 engine(3);
+  std::int64_t const tokens = 90, slots = 3, experts = 7;
+  ints ids(static_cast<std::size_t>(tokens * slots));
+  std::vector<float> w(ids.size());
+  for (auto& id : ids) id = static_cast<std::int32_t>(engine() % 8) - 1;
+  for (std::size_t a = 0; a < w.size(); ++a) w[a] = ids[a] < 0 ? 0.0f : static_cast<float>(engine() % 16) / 8.0f;
+  longs const limits{30, 5, 0, 12, 100, 1, 20};
+  ints const narrow(limits.begin(), limits.end());
+  auto const noise = route::row_noise::of(5, 1, 2, 1000);
+  auto const check = [&](auto const& order, auto const& drop) {
+    ints placed_ids = ids, where(ids.size());
+    std::vector<float> placed_weights = w;
+    route::placement const out{{where.data(), tokens, slots}, {}, {}};
+    route::assignment<float, std::int32_t> const routes{{placed_ids.data(), tokens, slots}, {placed_weights.data(), tokens, slots}};
+    route::place(serial, order, routes, limits, out);
+    made const m = make(serial, plan_policy{packed{}, token_major{}, drop}, ids, w, slots, experts);
+    for (std::size_t a = 0; a < ids.size(); ++a)
+      CHECK(where[a] == (m.row_of[a] < 0 ? -1 : m.row_of[a] - static_cast<std::int32_t>(m.offsets[static_cast<std::size_t>(ids[a])])));
+  };
+  check(route::by_score_order{}, by_score{.limits = narrow});
+  check(route::random_order{noise}, at_random{.limits = narrow, .noise = noise});
+}
+
 TEST_CASE("make_plan: invariants over shapes, routings and layouts, equal for every executor") {
   thread_pool two(2), three(3);
   std::mt19937 engine(7);
@@ -148,6 +173,7 @@ TEST_CASE("make_plan: invariants over shapes, routings and layouts, equal for ev
           all(plan_policy{capacity{17}, priority<>{}});
           all(plan_policy{masked{5}, slot_major{}, by_rank{.limit = 3}});
           all(plan_policy{packed{}, token_major{}, by_score{.limit = 3}});
+          all(plan_policy{packed{}, token_major{}, at_random{.limit = 3}});
         }
 }
 

@@ -6,12 +6,15 @@
 #include <utility>
 
 #include "fanfold/core/executor.hpp"
+#include "fanfold/core/half.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
-#include "fanfold/dispatch/detail/descending.hpp"
+#include "fanfold/dispatch/detail/each.hpp"
+#include "fanfold/dispatch/detail/key_sort.hpp"
 #include "fanfold/dispatch/plan_view.hpp"
 #include "fanfold/fold/bin.hpp"
 #include "fanfold/route/assignment.hpp"
+#include "fanfold/route/noise.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::dispatch {
 
@@ -45,6 +48,15 @@ struct by_rank {
 struct by_score {
   std::int64_t limit = most_rows;
   view<std::int32_t const> limits{};
+  FANFOLD_HD constexpr std::int64_t limit_of(std::int64_t e) const { return limits.data() == nullptr ? limit : limits[e]; }
+};
+
+/// The first ones slot by slot, tokens by ascending random word of the row (random token selection, `route::random_order`); survivors take
+/// ranks token by token.
+struct at_random {
+  std::int64_t limit = most_rows;
+  view<std::int32_t const> limits{};
+  route::row_noise noise{};
   FANFOLD_HD constexpr std::int64_t limit_of(std::int64_t e) const { return limits.data() == nullptr ? limit : limits[e]; }
 };
 
@@ -106,6 +118,24 @@ struct strided_token_order {
   FANFOLD_HD token_run run(std::int64_t t) const { return {ids.data() + t * ids.stride(), t * ids.cols()}; }
 };
 
+struct assignment_run {
+  matrix_view<std::int32_t const> ids;
+  std::int32_t const* assignment;
+  FANFOLD_HD std::int32_t key(std::int64_t i) const {
+    std::int64_t const a = assignment[i], t = a / ids.cols();
+    return ids.data()[t * ids.stride() + (a - t * ids.cols())];
+  }
+  FANFOLD_HD std::int64_t item(std::int64_t i) const { return assignment[i]; }
+};
+/// Assignments in any order.
+struct assignment_order {
+  matrix_view<std::int32_t const> ids{};
+  view<std::int32_t const> assignments{};
+  FANFOLD_HD std::int64_t runs() const { return 1; }
+  FANFOLD_HD std::int64_t run_length() const { return assignments.size(); }
+  FANFOLD_HD assignment_run run(std::int64_t) const { return {ids, assignments.data()}; }
+};
+
 template <class Layout, class Drop>
 struct limited_layout {
   Layout layout{};
@@ -122,50 +152,82 @@ inline bin_view bins_of(plan_view const& plan) { return {plan.offsets, plan.coun
 template <class W>
 using routes_view = route::assignment<W const, std::int32_t const>;
 
-template <class Value>
-void check_numbers(char const* argument, Value const& value, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) check_argument(value(i) == value(i), "make_plan", argument, "NaN", "a number");
+// Keys by which tokens and assignments are sorted.
+
+template <class P>
+struct falling_priority {
+  view<P const> value{};
+  FANFOLD_HD auto operator()(std::int64_t t) const { return descending_key(to_arithmetic(value.data()[t])); }
+  FANFOLD_HD bool sound(std::int64_t t) const { return value.data()[t] == value.data()[t]; }
+};
+template <class W>
+struct falling_weight {
+  matrix_view<W const> weight{};
+  std::int64_t slots = 1;  // of the sorted positions: 1 = those of slot 0 alone
+  FANFOLD_HD auto value(std::int64_t i) const {
+    std::int64_t const t = i / slots;
+    return to_arithmetic(weight.data()[t * weight.stride() + (i - t * slots)]);
+  }
+  FANFOLD_HD auto operator()(std::int64_t i) const { return descending_key(value(i)); }
+  FANFOLD_HD bool sound(std::int64_t i) const { return value(i) == value(i); }
+};
+struct random_word {
+  route::row_noise noise{};
+  FANFOLD_HD std::uint32_t operator()(std::int64_t t) const { return noise.order_stream().word(static_cast<std::uint64_t>(noise.row0 + t)); }
+  FANFOLD_HD static bool sound(std::int64_t) { return true; }
+};
+
+template <class W>
+void require_weights(routes_view<W> const& routes, char const* what_for) {
+  check_argument(routes.id.rows() * routes.id.cols() == 0 || routes.weight.data() != nullptr, "make_plan", "weights of the routes", "absent", what_for);
 }
 
 // Binning in each order: f(order object) with whatever that order needs alive around it.
-template <class W, class F>
-void in_order(token_major, routes_view<W> const& routes, workspace&, F&& f) {
+template <class E, class W, class F>
+void in_order(E const&, token_major, routes_view<W> const& routes, workspace&, F&& f) {
   if (routes.id.stride() == routes.id.cols() || routes.id.rows() <= 1)
     f(key_sequence{{routes.id.data(), routes.id.rows() * routes.id.cols()}});
   else
     f(strided_token_order{routes.id});
 }
-template <class W, class F>
-void in_order(slot_major, routes_view<W> const& routes, workspace&, F&& f) {
+template <class E, class W, class F>
+void in_order(E const&, slot_major, routes_view<W> const& routes, workspace&, F&& f) {
   f(slot_major_order{routes.id});
 }
-template <class P, class W, class F>
-void in_order(priority<P> const& order, routes_view<W> const& routes, workspace& ws, F&& f) {
-  std::int64_t const tokens = routes.id.rows();
+template <class E, class P, class W, class F>
+void in_order(E const& ex, priority<P> const& order, routes_view<W> const& routes, workspace& ws, F&& f) {
+  std::int64_t const tokens = routes.id.cols() == 0 ? 0 : routes.id.rows();
   workspace::frame frame(ws);
-  std::int32_t* const rank = frame.take<std::int32_t>(tokens).data();
-  auto const sort = [&](auto const& value) {
-    check_numbers("a priority", value, tokens);
-    descending_order(value, tokens, rank, ws);
-  };
+  auto const rank = frame.take<std::int32_t>(tokens);
   if (order.priorities.data() != nullptr) {
-    check_argument(order.priorities.size() == tokens, "make_plan", "number of priorities", order.priorities.size(), "the number of tokens");
-    sort([&](std::int64_t t) { return order.priorities[t]; });
+    check_argument(order.priorities.size() == routes.id.rows(), "make_plan", "number of priorities", order.priorities.size(), "the number of tokens");
+    run_loop(ex, key_sort_loop<falling_priority<P>>{{order.priorities}, "a priority"}, rank, ws);
   } else {
-    check_argument(tokens == 0 || routes.id.cols() == 0 || routes.weight.data() != nullptr, "make_plan", "weights of the routes", "absent",
-                   "given where they are the priorities");
-    if (routes.id.cols() == 0)
-      sort([](std::int64_t) { return W(0); });
-    else
-      sort([&](std::int64_t t) { return routes.weight(t, 0); });
+    require_weights(routes, "given where they are the priorities");
+    run_loop(ex, key_sort_loop<falling_weight<W>>{{routes.weight}, "a priority"}, rank, ws);
   }
-  f(priority_order{routes.id, rank});
+  f(priority_order{routes.id, rank.data()});
+}
+template <class E, class W, class F>
+void in_order(E const& ex, at_random const& drop, routes_view<W> const& routes, workspace& ws, F&& f) {
+  workspace::frame frame(ws);
+  auto const rank = frame.take<std::int32_t>(routes.id.rows());
+  run_loop(ex, key_sort_loop<random_word>{{drop.noise}, "a word"}, rank, ws);
+  f(priority_order{routes.id, rank.data()});
+}
+template <class E, class W, class F>
+void in_order(E const& ex, by_score const&, routes_view<W> const& routes, workspace& ws, F&& f) {
+  require_weights(routes, "given to drop by score");
+  workspace::frame frame(ws);
+  auto const rank = frame.take<std::int32_t>(routes.id.rows() * routes.id.cols());
+  run_loop(ex, key_sort_loop<falling_weight<W>>{{routes.weight, routes.id.cols() < 1 ? 1 : routes.id.cols()}, "a weight"}, rank, ws);
+  f(assignment_order{routes.id, rank});
 }
 
 template <class E, class Layout, class Order, class Drop, class W>
 void plan_bins(E const& ex, Layout const& layout, Order const& order, Drop const& drop, routes_view<W> const& routes, bin_view const& out,
                workspace& ws) {
-  in_order(order, routes, ws, [&](auto const& visit) {
+  in_order(ex, order, routes, ws, [&](auto const& visit) {
     if constexpr (std::is_same_v<Drop, dropless>)
       bin(ex, layout, visit, out, ws);
     else
@@ -173,38 +235,52 @@ void plan_bins(E const& ex, Layout const& layout, Order const& order, Drop const
   });
 }
 
-/// Marks with -1 the ids that lose by score; `bins` holds all assignments token by token.
-template <class W>
-void drop_lowest(by_score const& drop, routes_view<W> const& routes, bin_view const& bins, std::int64_t most, std::int32_t* ids, workspace& ws) {
-  std::int64_t const slots = routes.id.cols();
-  for (std::int64_t e = 0; e < bins.counts.size(); ++e) {
-    std::int64_t const limit = drop.limit_of(e) < most ? drop.limit_of(e) : most, n = bins.counts[e];
-    if (n <= limit) continue;
-    workspace::frame frame(ws);
-    std::int32_t* const rank = frame.take<std::int32_t>(n).data();
-    std::int32_t const* const member = bins.src_of.data() + bins.offsets[e];
-    descending_order([&](std::int64_t i) { return routes.weight(member[i] / slots, member[i] % slots); }, n, rank, ws);
-    for (std::int64_t i = limit; i < n; ++i) ids[member[rank[i]]] = -1;
-  }
-}
+/// Rows of survivors: as many as the drop policy and the layout allow, without padding.
+template <class Drop>
+struct survivor_rows {
+  Drop drop{};
+  std::int64_t most = most_rows;
+  FANFOLD_HD constexpr std::int64_t rows(std::int64_t kept) const { return kept; }
+  FANFOLD_HD constexpr std::int64_t limit(std::int64_t e) const { return drop.limit_of(e) < most ? drop.limit_of(e) : most; }
+};
 
-template <host_executor E, class Layout, class Order, class W>
-void plan_bins(E const& ex, Layout const& layout, Order const&, by_score const& drop, routes_view<W> const& routes, bin_view const& out,
-               workspace& ws) {
-  std::int64_t const tokens = routes.id.rows(), slots = routes.id.cols(), experts = out.counts.size();
-  check_argument(tokens * slots == 0 || routes.weight.data() != nullptr, "make_plan", "weights of the routes", "absent", "given to drop by score");
-  if (routes.weight.data() != nullptr)
-    check_numbers("a weight", [&](std::int64_t a) { return routes.weight(a / slots, a % slots); }, tokens * slots);
+struct mark_survivor {
+  matrix_view<std::int32_t const> id{};
+  view<std::int32_t const> row_of{};
+  view<std::int32_t> out{};
+  FANFOLD_HD void operator()(std::int64_t a) const {
+    std::int64_t const t = a / id.cols();
+    out.data()[a] = row_of.data()[a] < 0 ? -1 : id.data()[t * id.stride() + (a - t * id.cols())];
+  }
+};
+struct copy_count {
+  view<std::int32_t const> from{};
+  view<std::int32_t> to{};
+  FANFOLD_HD void operator()(std::int64_t e) const { to.data()[e] = from.data()[e]; }
+};
+
+/// Drops that have an order of their own: survivors are the first ones in that order, and then take ranks token by token.
+template <class E, class Layout, class Drop, class W>
+void plan_survivors(E const& ex, Layout const& layout, Drop const& drop, routes_view<W> const& routes, bin_view const& out, workspace& ws) {
+  std::int64_t const n = routes.id.rows() * routes.id.cols(), experts = out.counts.size();
   workspace::frame frame(ws);
   bin_view const all{frame.take<std::int64_t>(experts + 1), frame.take<std::int32_t>(experts), frame.take<std::int32_t>(experts),
-                     frame.take<std::int32_t>(tokens * slots), frame.take<std::int32_t>(tokens * slots)};
-  in_order(token_major{}, routes, ws, [&](auto const& visit) { bin(ex, dense_rows{}, visit, all, ws); });
-  std::int32_t* const ids = frame.take<std::int32_t>(tokens * slots).data();
-  for (std::int64_t t = 0; t < tokens; ++t)
-    for (std::int64_t s = 0; s < slots; ++s) ids[t * slots + s] = routes.id(t, s);
-  drop_lowest(drop, routes, all, layout.limit(0), ids, ws);
-  bin(ex, layout, key_sequence{{ids, tokens * slots}}, out, ws);
-  for (std::int64_t e = 0; e < experts; ++e) out.counts[e] = all.counts[e];
+                     frame.take<std::int32_t>(n), frame.take<std::int32_t>(n)};
+  auto const ids = frame.take<std::int32_t>(n);
+  in_order(ex, drop, routes, ws, [&](auto const& visit) { bin(ex, survivor_rows<Drop>{drop, layout.limit(0)}, visit, all, ws); });
+  for_each(ex, mark_survivor{routes.id, all.row_of, ids}, n);
+  bin(ex, layout, key_sequence{ids}, out, ws);
+  for_each(ex, copy_count{all.counts, out.counts}, experts);
+}
+template <class E, class Layout, class Order, class W>
+void plan_bins(E const& ex, Layout const& layout, Order const&, by_score const& drop, routes_view<W> const& routes, bin_view const& out,
+               workspace& ws) {
+  plan_survivors(ex, layout, drop, routes, out, ws);
+}
+template <class E, class Layout, class Order, class W>
+void plan_bins(E const& ex, Layout const& layout, Order const&, at_random const& drop, routes_view<W> const& routes, bin_view const& out,
+               workspace& ws) {
+  plan_survivors(ex, layout, drop, routes, out, ws);
 }
 
 template <class P>
@@ -227,7 +303,9 @@ constexpr std::size_t plan_workspace_bytes(std::int64_t tokens, std::int64_t slo
 /// kept[e] = min(counts[e], limit[e]); offsets is the exclusive scan of the layout's rows; row_of[a] = offsets[e] + rank(a) for the kept
 /// ones, else -1; src_of is the inverse, -1 for padding. Ids -1 are unused slots. O(T K + E).
 /// `out` comes from a dispatch_plan or from take_plan; experts E = out.experts(). Weights are read by `priority` and `by_score` only.
-/// \throws argument_error for an id outside [-1, E), a NaN where weights decide, sizes that do not match; nothing is written then.
+/// `by_score` and `at_random` choose survivors in an order of their own, whatever the policy's.
+/// \throws argument_error for an id outside [-1, E), a NaN where weights decide, sizes that do not match; nothing is written then. On a device
+/// such an id counts as unused, such a weight as one of some value, and `fetch` throws.
 /// \par Determinism  a function of the routes alone; the same plan for every executor and thread count.
 template <executor E, class Policy, class W, class Id, fanfold::detail::call_option... Options>
   requires(plan_layout<Policy> || detail::is_plan_policy<Policy>)

@@ -21,6 +21,8 @@ struct row_noise {
     return {derive_key(seed, step, layer, 0), row0};
   }
   FANFOLD_HD random_stream stream() const { return {key, streams::router_noise, 0}; }
+  /// One word a row: random orders of the rows.
+  FANFOLD_HD random_stream order_stream() const { return {key, streams::router_sample, 1}; }
   FANFOLD_HD std::uint64_t element(std::int64_t row, std::int64_t e, std::int64_t experts) const {
     return static_cast<std::uint64_t>((row0 + row) * experts + e);
   }

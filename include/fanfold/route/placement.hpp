@@ -60,7 +60,7 @@ struct placement {
 
 /// Priorities for a dispatch plan's priority order that visit rows in random order.
 inline void random_priorities(row_noise const& noise, view<double> priority) {
-  random_stream const s{noise.key, streams::router_sample, 1};
+  random_stream const s = noise.order_stream();
   for (std::int64_t t = 0; t < priority.size(); ++t) priority[t] = -static_cast<double>(s.word(static_cast<std::uint64_t>(noise.row0 + t)));
 }
 
@@ -85,7 +85,7 @@ std::vector<std::int64_t> ordered_choices(Order const& order, assignment<W, Id> 
       auto const key = [&](std::int64_t t) { return order.priority.data() == nullptr ? weight(t * slots) : static_cast<double>(order.priority[t]); };
       merge_sort(row.data(), spare.data(), rows, [&](std::int64_t x, std::int64_t y) { return key(x) > key(y) || (key(x) == key(y) && x < y); });
     } else if constexpr (std::is_same_v<Order, random_order>) {
-      random_stream const s{order.noise.key, streams::router_sample, 1};
+      random_stream const s = order.noise.order_stream();
       auto const key = [&](std::int64_t t) { return s.word(static_cast<std::uint64_t>(order.noise.row0 + t)); };
       merge_sort(row.data(), spare.data(), rows, [&](std::int64_t x, std::int64_t y) { return key(x) < key(y) || (key(x) == key(y) && x < y); });
     }
