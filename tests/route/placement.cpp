@@ -152,4 +152,22 @@ TEST_CASE("mixer_gate: worked example, matching, failure") {
   CHECK(cost(route::mixer_gate::matching::optimal) == 3.1);
 }
 
+TEST_CASE("random_priorities, draw_centroids: keyed by row and place, within their range") {
+  auto const noise = route::row_noise::of(4, 0, 0);
+  std::vector<double> whole(40), tail(30), centroid(24), again(24);
+  route::random_priorities(noise, whole);
+  route::row_noise later = noise;
+  later.row0 += 10;
+  route::random_priorities(later, tail);
+  CHECK(std::vector<double>(whole.begin() + 10, whole.end()) == tail);
+  for (double p : whole) CHECK((p <= 0 && p > -0x1p32));
+  route::draw_centroids(noise, matrix_view(centroid.data(), 6, 4));
+  route::draw_centroids(noise, matrix_view(again.data(), 4, 6));
+  CHECK(centroid == again);
+  for (std::size_t i = 0; i < centroid.size(); ++i) {
+    CHECK((centroid[i] > -1e-3 && centroid[i] < 1e-3));
+    for (std::size_t j = 0; j < i; ++j) CHECK(centroid[i] != centroid[j]);
+  }
+}
+
 }  // namespace

@@ -197,4 +197,16 @@ TEST_CASE("jitter: bounded, keyed by the row of the batch") {
   CHECK(all[0] != all[1]);
 }
 
+TEST_CASE("reorder: every state where its token goes; a bad order writes nothing") {
+  numbers const state{1, 2, 3, 4, 5, 6};
+  std::vector<std::int32_t> const order{2, 0, 1}, bad{0, 3, 1}, few{0, 1};
+  numbers next(6, 9);
+  route::reorder(m(state, 2), fanfold::view<std::int32_t const>(order), w(next, 2));
+  CHECK(next == numbers{3, 4, 5, 6, 1, 2});
+  numbers untouched(6, 9);
+  CHECK_THROWS_WITH_AS(route::reorder(m(state, 2), fanfold::view<std::int32_t const>(bad), w(untouched, 2)), doctest::Contains("route::reorder"), fanfold::argument_error);
+  CHECK_THROWS_AS(route::reorder(m(state, 2), fanfold::view<std::int32_t const>(few), w(untouched, 2)), fanfold::argument_error);
+  CHECK(untouched == numbers(6, 9));
+}
+
 }  // namespace
