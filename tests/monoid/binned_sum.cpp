@@ -2,9 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -150,6 +152,37 @@ TEST_CASE("binned_sum: correctly rounded with all bins") {
   CHECK(sum_of<exact_sum<float>>({1.0f + 0x1p-23f, 0x1p-24f}) == 1.0f + 0x1p-22f);
   CHECK(sum_of<exact_sum<float>>({fmax_value, 0x1p103f}) == std::numeric_limits<float>::infinity());
   CHECK(sum_of<exact_sum<float>>({fmax_value, 0x1.fffffep102f}) == fmax_value);
+}
+
+TEST_CASE("binned_sum: rounding in registers and rounding by words agree") {
+  testing::word_stream words(21);
+  auto const compare = [&]<class T, int K>(T, std::integral_constant<int, K>) {
+    for (int round = 0; round < 20000; ++round) {
+      int const top = static_cast<int>(words.below(all_bins<T>));
+      std::int64_t limb[std::size_t{K}];
+      for (int i = 0; i < K; ++i) {
+        bool const empty = i > top || words.below(4) == 0;
+        limb[i] = empty ? 0 : static_cast<std::int64_t>(words.next()) >> words.below(63);  // of any length
+      }
+      std::uint32_t word[std::size_t{K + 4}] = {};
+      bool const negative = detail::bin_words<K>(limb, top, word);
+      T const magnitude = detail::rounded_words<T>(word, K + 4, 32 * std::max(top - K + 1, 0) + detail::bins<T>::e0);
+      if (!same_bits(detail::rounded_bins<T, K>(limb, top), negative ? -magnitude : magnitude)) {
+        CAPTURE(top);
+        CAPTURE(std::vector<std::int64_t>(limb, limb + K));
+        CHECK(detail::rounded_bins<T, K>(limb, top) == (negative ? -magnitude : magnitude));
+        return;
+      }
+    }
+    CHECK(true);
+  };
+  compare(0.0f, std::integral_constant<int, 1>{});
+  compare(0.0f, std::integral_constant<int, 2>{});
+  compare(0.0f, std::integral_constant<int, 3>{});
+  compare(0.0f, std::integral_constant<int, 9>{});
+  compare(0.0, std::integral_constant<int, 2>{});
+  compare(0.0, std::integral_constant<int, 3>{});
+  compare(0.0, std::integral_constant<int, 8>{});
 }
 
 TEST_CASE("binned_sum: within its bound") {

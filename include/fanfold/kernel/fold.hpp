@@ -25,6 +25,8 @@ namespace detail {
 /// First launch of a device fold: a warp folds a tile of 2,048 items. The only tile goes to `out`, several to `tiles`.
 template <aggregator A>
 struct fold_tiles_body {
+  static constexpr unsigned max_threads = sizeof(typename A::state) > 64 ? 128 : 256;  // two large states a thread want its registers
+
   A aggregator;
 
   template <block B, class T, class Out>

@@ -24,27 +24,35 @@ FANFOLD_HD void absorb_rows(A const& a, lane_pair<A>& lanes, T const* x, std::in
   using input = typename A::input;
   pack<T, 2> row[std::size_t{Rows}];
   for (int r = 0; r < Rows; ++r) row[r] = load_pack<2>(x + r * stride);  // all in flight before the first is used
+#if FANFOLD_ON_DEVICE
+#pragma unroll  // also where absorbing is long: else the packs go to local memory
+#endif
   for (int r = 0; r < Rows; ++r) {
     absorb_item(a, lanes.even, load_item<input>(row[r].item[0]));
     absorb_item(a, lanes.odd, load_item<input>(row[r].item[1]));
   }
 }
 
-/// A complete and aligned tile: packs of two items, eight rows at a time.
+/// Rows of a tile whose loads are in flight together; fewer for the long code and many registers of large states.
+template <class A>
+inline constexpr int rows_in_flight = sizeof(typename A::state) <= 16 ? 8 : 4;
+
+/// A complete and aligned tile: packs of two items, several rows at a time.
 template <class A, class T>
 FANFOLD_HD void load_aligned_tile(A const& a, lane_pair<A>& lanes, T const* x, unsigned thread) {
   using input = typename A::input;
   constexpr std::int64_t rows = tile_items / tile_lanes;
+  constexpr int step = rows_in_flight<A>;
   T const* const mine = x + 2 * thread;
   pack<T, 2> const first = load_pack<2>(mine);
   lanes.even = a.lift(load_item<input>(first.item[0]));
   lanes.odd = a.lift(load_item<input>(first.item[1]));
   std::int64_t r = 1;
 #if FANFOLD_ON_DEVICE
-#pragma unroll 1  // eight rows in flight are enough; more would only cost registers
+#pragma unroll 1  // more rows in flight would only cost registers
 #endif
-  for (; r + 8 <= rows; r += 8) absorb_rows<8>(a, lanes, mine + r * tile_lanes, tile_lanes);
-  absorb_rows<static_cast<int>((rows - 1) % 8)>(a, lanes, mine + r * tile_lanes, tile_lanes);
+  for (; r + step <= rows; r += step) absorb_rows<step>(a, lanes, mine + r * tile_lanes, tile_lanes);
+  absorb_rows<static_cast<int>((rows - 1) % step)>(a, lanes, mine + r * tile_lanes, tile_lanes);
 }
 
 template <class A, class T>

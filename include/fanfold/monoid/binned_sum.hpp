@@ -75,15 +75,26 @@ struct binned_sum {
     if (!is_finite(x) || x == number(0)) return;
     int const top = layout::top(x);
     raise(s, top);
-    detail::scaled_digits digits(layout::scaled(x, top));
-    for (int i = s.top - top; i < K && i < s.top - top + layout::digits; ++i) s.limb[i] += digits.next();
+    add_digits(s, x, top);
   }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const {
-    state s = a.top >= b.top ? a : b;
-    state const& low = a.top >= b.top ? b : a;
-    for (int i = s.top - low.top; i < K; ++i) s.limb[i] += low.limb[i - (s.top - low.top)];
-    s.count += low.count;
-    s.marks.add(low.marks);
+    state s = a;
+    s.count += b.count;
+    s.marks.add(b.marks);
+    if constexpr (keeps_all) {
+      for (int i = 0; i < K; ++i) s.limb[i] += b.limb[i];
+    } else {
+      bool const falls = a.top < b.top;
+      Limb low[std::size_t{K}] = {};
+      for (int i = 0; i < K; ++i) {
+        Limb const x = a.limb[i], y = b.limb[i];
+        s.limb[i] = falls ? y : x;
+        low[i] = falls ? x : y;
+      }
+      s.top = falls ? b.top : a.top;
+      detail::shift_limbs<K>(low, falls ? b.top - a.top : a.top - b.top);
+      for (int i = 0; i < K; ++i) s.limb[i] += low[i];
+    }
     return s;
   }
   FANFOLD_HD constexpr output lower(state const& s) const {
@@ -128,9 +139,23 @@ struct binned_sum {
   // digits shift down, the lowest are dropped
   FANFOLD_HD static constexpr void raise(state& s, int top) {
     if (top <= s.top) return;
-    int const by = top - s.top;
-    for (int i = K - 1; i >= 0; --i) s.limb[i] = i >= by ? s.limb[i - by] : Limb(0);
+    detail::shift_limbs<K>(s.limb, top - s.top);
     s.top = top;
+  }
+  // top <= s.top
+  FANFOLD_HD static constexpr void add_digits(state& s, number x, int top) {
+    int const down = s.top - top;
+    detail::scaled_digits digits(layout::scaled(x, top));
+    // a host indexes longer states faster than it walks over them
+    if constexpr (K <= (FANFOLD_ON_DEVICE ? detail::most_register_limbs : 4)) {
+      for (int j = 0; j < layout::digits; ++j) {
+        std::int64_t const digit = digits.next();
+        for (int i = j; i < K; ++i)
+          if (i - j == down) s.limb[i] += digit;
+      }
+    } else {
+      for (int i = down; i < K && i < down + layout::digits; ++i) s.limb[i] += digits.next();
+    }
   }
 
   // false: something in the block asks for the path item by item; s is as before then

@@ -77,7 +77,12 @@ struct item_marks {
     if (math::bits_of(x) == ieee<T>::sign) return;
     mark(3);
     if (is_finite(x)) return;
-    mark(x != x ? 0 : x > T(0) ? 1 : 2);
+    if (x != x)
+      mark(0);
+    else if (x > T(0))
+      mark(1);
+    else
+      mark(2);
   }
   FANFOLD_HD constexpr void note_other() { mark(3); }
   FANFOLD_HD constexpr void add(item_marks const& b) {
@@ -150,14 +155,93 @@ FANFOLD_HD constexpr bool bin_words(Limb const* limb, int top, std::uint32_t* wo
   return negative;
 }
 
+/// States of up to so many limbs are worked on by constant indices only, so that a device keeps them in registers.
+inline constexpr int most_register_limbs = 9;
+
+/// limb[i] moves to limb[i + by], the last ones fall off.
+template <int K, class Limb>
+FANFOLD_HD constexpr void shift_limbs(Limb* limb, int by) {
+  if constexpr (K <= most_register_limbs) {
+    for (int step = 1; step < K; step *= 2) {
+      if ((by & step) == 0) continue;
+      for (int i = K - 1; i >= 0; --i) limb[i] = i >= step ? limb[i - step] : Limb(0);
+    }
+    if (by < K) return;
+    for (int i = 0; i < K; ++i) limb[i] = 0;
+  } else {
+    for (int i = K - 1; i >= 0; --i) limb[i] = i >= by ? limb[i - by] : Limb(0);
+  }
+}
+
+/// |sum of limb[i] * 2^(32 (K - 1 - i))| as K + 4 words; whether the sum is negative. Constant indices.
+template <int K, class Limb>
+FANFOLD_HD constexpr bool limb_words(Limb const* limb, std::uint32_t* word) {
+  constexpr int size = K + 4;
+  Limb carry = 0;
+  for (int i = 0; i < size; ++i) {
+    Limb const v = i < K ? limb[K - 1 - i] : Limb(0);
+    Limb const part = carry + static_cast<Limb>(static_cast<std::uint32_t>(v));
+    word[i] = static_cast<std::uint32_t>(part);
+    carry = (part >> 32) + (v >> 32);
+  }
+  bool const negative = (word[size - 1] >> 31) != 0;
+  std::uint32_t const flip = negative ? ~std::uint32_t(0) : 0;
+  std::uint64_t c = negative ? 1 : 0;
+  for (int i = 0; i < size; ++i, c >>= 32) {
+    c += word[i] ^ flip;
+    word[i] = static_cast<std::uint32_t>(c);
+  }
+  return negative;
+}
+
+/// word[0 .. N) as an integer times 2^unit, no part of which lies below the unit of the subnormals, rounded once to T, ties to even.
+/// Constant indices; `word` is used up.
+template <class T, int N>
+FANFOLD_HD constexpr T rounded_few_words(std::uint32_t* word, int unit) {
+  using bits = typename ieee<T>::bits;
+  constexpr int precision = ieee<T>::mantissa_bits + 1;
+  int place = 32 * N - 1 + unit - bins<T>::e0;  // of the highest bit, counted from the unit of the subnormals
+  for (int step = 8; step > 0; step /= 2) {  // zero words above go, 15 at most
+    std::uint32_t above = 0;
+    for (int i = N > step ? N - step : 0; i < N; ++i) above |= word[i];
+    if (above != 0) continue;
+    for (int i = N - 1; i >= 0; --i) word[i] = i >= step ? word[i - step] : 0;
+    place -= 32 * step;
+  }
+  if (word[N - 1] == 0) return T(0);
+  int const zeros = math::leading_zeros(word[N - 1]);
+  place -= zeros;
+  std::uint64_t window = static_cast<std::uint64_t>(word[N - 1]) << 32 | word[N - 2];
+  std::uint32_t const next = word[N - 3];
+  if (zeros > 0) window = window << zeros | next >> (32 - zeros);
+  bool sticky = zeros > 0 ? next << zeros != 0 : next != 0;
+  for (int i = 0; i < N - 3; ++i) sticky = sticky || word[i] != 0;
+
+  int const kept = place < precision ? place + 1 : precision;  // from 1 to 53 bits
+  auto magnitude = static_cast<bits>(window >> (64 - kept));
+  std::uint64_t const rest = window << kept;
+  // the leading bit and a carry out of the fraction move into the exponent
+  if (place >= precision) magnitude = static_cast<bits>((static_cast<bits>(place - precision + 1) << ieee<T>::mantissa_bits) + magnitude);
+  bool const half = rest >> 63 != 0;
+  if (half && (sticky || rest << 1 != 0 || (magnitude & 1u) != 0)) ++magnitude;
+  if (place - precision + 1 > 2 * ieee<T>::bias || magnitude > ieee<T>::infinity) magnitude = ieee<T>::infinity;
+  return math::from_bits(magnitude);
+}
+
 /// The integer sum of limb[i] * 2^(32 (top - i) + e0), rounded once to T, ties to even; exact zero is +0.
 template <class T, int K, class Limb>
 FANFOLD_HD constexpr T rounded_bins(Limb const* limb, int top) {
   std::uint32_t word[std::size_t{K + 4}] = {};
-  bool const negative = bin_words<K>(limb, top, word);
-  int const low = top - K + 1 > 0 ? top - K + 1 : 0;
-  T const value = rounded_words<T>(word, K + 4, 32 * low + bins<T>::e0);
-  return negative ? -value : value;
+  if constexpr (K <= most_register_limbs) {
+    bool const negative = limb_words<K>(limb, word);
+    T const value = rounded_few_words<T, K + 4>(word, 32 * (top - K + 1) + bins<T>::e0);
+    return negative ? -value : value;
+  } else {
+    bool const negative = bin_words<K>(limb, top, word);
+    int const low = top - K + 1 > 0 ? top - K + 1 : 0;
+    T const value = rounded_words<T>(word, K + 4, 32 * low + bins<T>::e0);
+    return negative ? -value : value;
+  }
 }
 
 inline constexpr std::int64_t bin_block = 2048;
