@@ -66,9 +66,9 @@ inline std::vector<std::int64_t> dirichlet_counts(std::int64_t total, std::int32
   return count;
 }
 
-/// The handwritten digits, a fifth held out for the test, the rest dealt to the nodes class by class with label skew Dirichlet(0.5).
+/// The handwritten digits, a fifth held out for the test, the rest dealt to the nodes class by class with label skew Dirichlet(alpha).
 /// A deal that leaves a node with fewer than eight images is dealt again.
-inline digits load_digits(std::string const& folder, std::int32_t nodes, std::uint64_t seed) {
+inline digits load_digits(std::string const& folder, std::int32_t nodes, std::uint64_t seed, double alpha = 0.5) {
   auto const images = fanfold::io::read_npy<std::uint8_t>(folder + "/digits_images.npy");
   auto const labels = fanfold::io::read_npy<std::uint8_t>(folder + "/digits_labels.npy");
   auto const total = static_cast<std::int64_t>(labels.data.size());
@@ -90,7 +90,7 @@ inline digits load_digits(std::string const& folder, std::int32_t nodes, std::ui
   for (std::uint32_t attempt = 0;; ++attempt) {
     d.node.assign(static_cast<std::size_t>(nodes), {});
     for (std::uint32_t c = 0; c < 10; ++c) {
-      auto const count = dirichlet_counts(static_cast<std::int64_t>(of_class[c].size()), nodes, 0.5, {seed, share_stream, 16 * attempt + c});
+      auto const count = dirichlet_counts(static_cast<std::int64_t>(of_class[c].size()), nodes, alpha, {seed, share_stream, 16 * attempt + c});
       std::size_t next = 0;
       for (std::size_t n = 0; n < count.size(); ++n)
         for (std::int64_t k = 0; k < count[n]; ++k, ++next) {
