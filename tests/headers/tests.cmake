@@ -1,4 +1,4 @@
-# Every header compiles on its own, twice, without warnings, beside a user's macros, within a size budget; all of them link twice.
+# Every header compiles on its own, twice, without warnings, beside a user's macros, within a size budget, and is tested; all of them link twice.
 
 # For users of the build tree: `cmake --build . --target all_verify_interface_header_sets`.
 set_target_properties(fanfold PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON INTERFACE_HEADER_SETS_TO_VERIFY HEADERS)
@@ -19,8 +19,9 @@ endforeach()
 add_test(NAME headers.macros COMMAND ${CMAKE_COMMAND} ${header_compiler} -P ${CMAKE_CURRENT_LIST_DIR}/macros.cmake)
 add_test(NAME headers.budget COMMAND ${CMAKE_COMMAND} ${header_compiler} -P ${CMAKE_CURRENT_LIST_DIR}/budget.cmake)
 add_test(NAME headers.umbrella COMMAND ${CMAKE_COMMAND} -D INCLUDE_DIR=${include_dir} -P ${CMAKE_CURRENT_LIST_DIR}/umbrella.cmake)
+add_test(NAME headers.mirrored COMMAND ${CMAKE_COMMAND} -D SOURCE_DIR=${PROJECT_SOURCE_DIR} -P ${CMAKE_CURRENT_LIST_DIR}/mirrored.cmake)
 list(TRANSFORM header_checks PREPEND headers.)
-set_tests_properties(${header_checks} headers.macros headers.budget headers.umbrella PROPERTIES LABELS "tooling;headers" TIMEOUT 600)
+set_tests_properties(${header_checks} headers.macros headers.budget headers.umbrella headers.mirrored PROPERTIES LABELS "tooling;headers" TIMEOUT 600)
 
 # Two translation units that include everything link together: nothing is defined twice.
 file(GLOB_RECURSE everything RELATIVE ${include_dir} CONFIGURE_DEPENDS ${include_dir}/fanfold/*.hpp)
