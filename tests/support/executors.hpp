@@ -5,6 +5,12 @@
 
 namespace support {
 
+/// A pool for tests that need one of several threads.
+inline fanfold::thread_pool& shared_pool() {
+  static fanfold::thread_pool pool(2);
+  return pool;
+}
+
 /// Calls f(name, executor) for every kind of host executor at several widths.
 /// Results that depend on the problem only are the same bits in each call.
 template <class F>

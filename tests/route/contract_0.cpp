@@ -1,0 +1,7 @@
+#include "support/host_router_contract.hpp"
+
+namespace {
+
+TEST_CASE("router contract: named routers, part 0, on the host") { support::check_routers_on_host<0>(); }
+
+}  // namespace
