@@ -43,6 +43,7 @@ struct serial_executor {
     for (std::size_t i = 0; i < n; ++i) f(i);
   }
 };
+/// The default of every call.
 inline constexpr serial_executor serial{};
 
 namespace detail {
@@ -119,6 +120,7 @@ struct openmp_executor {
     error.rethrow();
   }
 };
+/// As many threads as OpenMP gives.
 inline constexpr openmp_executor openmp{};
 #endif
 

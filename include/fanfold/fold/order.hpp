@@ -19,12 +19,14 @@ struct reproducible_t {};
 /// Whatever is fastest; no promise.
 struct any_t {};
 
+/// What calls take as their order.
 inline constexpr fixed_t fixed{};
 inline constexpr reproducible_t reproducible{};
 inline constexpr any_t any{};
 
 }  // namespace order
 
+/// One of the three orders.
 template <class O>
 concept order_policy = std::same_as<std::remove_cvref_t<O>, order::fixed_t> || std::same_as<std::remove_cvref_t<O>, order::reproducible_t> ||
                        std::same_as<std::remove_cvref_t<O>, order::any_t>;

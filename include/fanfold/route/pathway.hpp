@@ -56,6 +56,7 @@ std::int64_t edit_distance(Sequence const& a, Sequence const& b) {
 /// What a pathway is as a sequence: expert ids with a separator between layers, or the characters of "3,1,5-2-9,1" as in the paper.
 enum class pathway_alphabet : unsigned char { ids, characters };
 
+/// Levenshtein distance of two pathways, each a list of ids a layer.
 inline std::int64_t pathway_distance(std::vector<std::vector<std::int32_t>> const& a, std::vector<std::vector<std::int32_t>> const& b,
                                      pathway_alphabet alphabet = pathway_alphabet::ids) {
   auto const numbers = [](auto const& path) {

@@ -28,6 +28,7 @@ struct load_metrics {
   std::int64_t dead = 0;     ///< experts without a choice
 };
 
+/// Of the choices that each expert got.
 inline load_metrics measure_load(view<std::int64_t const> count) {
   load_metrics m;
   std::vector<std::int64_t> c(count.begin(), count.end()), spare(c.size());
@@ -68,6 +69,7 @@ struct device_load {
   double imbalance = 0;  ///< (max - min) / T (Pangu Pro MoE)
   double overload = 0;   ///< max / mean
 };
+/// `count` choices an expert, `tokens` in all; device[e] in [0, devices).
 inline device_load measure_devices(view<std::int64_t const> count, view<std::int32_t const> device, std::int64_t devices, std::int64_t tokens) {
   static constexpr char function[] = "route::measure_devices";
   check_argument(device.size() == count.size(), function, "size of device", device.size(), "the number of experts");
@@ -107,6 +109,7 @@ inline double mean_choices(routing_stats const& s) { return s.tokens() == 0 ? 0 
 /// Token-level sparsity: 1 - the mean share of experts that are on (BlockFFN's TLS).
 inline double token_sparsity(routing_stats const& s) { return s.experts() == 0 ? 0 : 1 - mean_choices(s) / static_cast<double>(s.experts()); }
 
+/// Mean weight of the first slot over rows; 0 for none.
 template <class W, class Id>
 double mean_first_weight(assignment<W, Id> const& a) {
   double sum = 0;
@@ -137,6 +140,7 @@ struct fluctuation {
   double first = 0;
   double set = 0;
 };
+/// Of two id matrices of one shape.
 template <class Id>
 fluctuation measure_fluctuation(matrix_view<Id> a, matrix_view<Id> b) {
   check_argument(a.rows() == b.rows() && a.cols() == b.cols(), "route::measure_fluctuation", "shape of the second routing", b.rows(), "that of the first");

@@ -52,6 +52,7 @@ void pair_preferences(E const& ex, ranking_rule const& rule, X const& scores, vi
                                  matrix_view<double>(out.data(), 1, m * m), call.get());
 }
 
+/// How an order is looked for: exactly, or by local search above a size.
 struct kemeny_options {
   std::int64_t exact_up_to = 16;  ///< systems; the table of the exact method has 2^m entries
 };

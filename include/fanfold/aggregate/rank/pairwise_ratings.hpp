@@ -12,12 +12,14 @@
 
 namespace fanfold::inline FANFOLD_ABI::aggregate {
 
+/// When the fit of a Bradley-Terry model ends.
 struct bradley_terry_options {
   double ridge = 0;  ///< 1/2 ridge |theta|^2 is taken from the log-likelihood; above 0 any graph will do
   double tolerance = 1e-10;
   std::int64_t most_iterations = 100;
 };
 
+/// Strengths of a Bradley-Terry model, P(i beats j) = 1 / (1 + exp(theta_j - theta_i)).
 struct bradley_terry_result {
   std::vector<double> theta{};  ///< mean 0
   double log_likelihood = 0;    ///< without the ridge

@@ -16,6 +16,7 @@
 
 namespace fanfold::inline FANFOLD_ABI::aggregate {
 
+/// When the fit of a Plackett-Luce model ends.
 struct plackett_luce_options {
   double alpha = 0.01;                 ///< added to every rate: keeps the chain connected, pulls scores together
   double tolerance = 1e-8;             ///< of the L1 change of the scores, times the number of models
