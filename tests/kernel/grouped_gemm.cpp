@@ -137,6 +137,31 @@ TEST_CASE("emulated expert_ffn: gated, plain and clamped networks against the ho
   check(ffn_policy{});
   check(ffn_policy{plain<relu>{}, weighted_sum<by_expert>{}, true});
   check(ffn_policy{clamped_swiglu{.limit = 1.0}});
+  check(ffn_policy{glu<silu>{}, fused_by_expert{}});
+}
+
+TEST_CASE("emulated fused_by_expert: stripes of columns, with and without init, the bits of the unfused bracket") {
+  std::int64_t const inner = 3, wide = 4, outer = 1030, tokens = 9;
+  routed r(tokens, 3, 4, 3, 9);
+  auto const p = r.plan.view();
+  auto const x = randoms<float>(tokens * inner, 1), gate = randoms<float>(4 * inner * wide, 2), up = randoms<float>(4 * inner * wide, 3), down = randoms<float>(4 * wide * outer, 4),
+             start = randoms<float>(tokens * outer, 5);
+  ffn_weights<float const> const weights{{gate.data(), 4, inner, wide}, {up.data(), 4, inner, wide}, {down.data(), 4, wide, outer}};
+  workspace ws;
+  emulate::executor const ex(ws, {.block_threads = 64});
+  auto const run = [&](auto const& combine, bool onto) {
+    floats y = onto ? start : floats(start.size(), 7.0f);
+    ffn_policy const policy{glu<silu>{}, combine};
+    if (onto)
+      expert_ffn(ex, policy, p, weights, matrix(x, tokens, inner), matrix(r.weight, tokens, 3), matrix(y, tokens, outer), matrix(y, tokens, outer));
+    else
+      expert_ffn(ex, policy, p, weights, matrix(x, tokens, inner), matrix(r.weight, tokens, 3), matrix(y, tokens, outer));
+    return y;
+  };
+  for (bool onto : {false, true}) {
+    auto const fused = run(fused_by_expert{}, onto), expected = run(weighted_sum<by_expert>{}, onto);
+    CHECK(support::same_bits(fused, expected));
+  }
 }
 
 TEST_CASE("device traffic: grouped_gemm") {

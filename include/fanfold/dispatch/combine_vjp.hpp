@@ -68,22 +68,24 @@ FANFOLD_HD constexpr bool attains(S const& item, S const& whole) {
   return item == whole || (item != item && whole != whole);
 }
 
-/// The gradient of one item per column, `taken` marks columns whose gradient has gone to an earlier item.
+/// The gradient of an item, where `state` is the whole fold (read by monoids of `needs_state` only) and `taken` whether an earlier item of the
+/// fold has attained it.
+template <class M, class A>
+FANFOLD_HD A item_gradient(M const& m, typename M::state const* state, bool& taken, typename M::input const& item, A g) {
+  if constexpr (has_law(M::laws, law::idempotent)) {
+    bool const mine = !taken && attains(m.lift(item), *state);
+    taken = taken || mine;
+    return mine ? g : A(0);
+  } else if constexpr (is_constant_pullback<decltype(m.fold_vjp(m.identity(), g))>) {
+    return g;
+  } else {
+    return static_cast<A>(m.fold_vjp(*state, g)(item));
+  }
+}
 template <class M, class A, class Row, class G>
 void item_gradients(M const& m, typename M::state const* state, bool* taken, Row const& row, G const* dy, A* out, std::int64_t cols) {
-  for (std::int64_t c = 0; c < cols; ++c) {
-    A const g = static_cast<A>(to_arithmetic(dy[c]));
-    auto const item = fanfold::detail::load_item<typename M::input>(row[c]);
-    if constexpr (has_law(M::laws, law::idempotent)) {
-      bool const mine = !taken[c] && attains(m.lift(item), state[c]);
-      taken[c] |= mine;
-      out[c] = mine ? g : A(0);
-    } else if constexpr (is_constant_pullback<decltype(m.fold_vjp(m.identity(), g))>) {
-      out[c] = g;
-    } else {
-      out[c] = static_cast<A>(m.fold_vjp(state[c], g)(item));
-    }
-  }
+  for (std::int64_t c = 0; c < cols; ++c)
+    out[c] = item_gradient(m, state + c, taken[c], fanfold::detail::load_item<typename M::input>(row[c]), static_cast<A>(to_arithmetic(dy[c])));
 }
 
 template <class M, class A>

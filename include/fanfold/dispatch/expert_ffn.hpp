@@ -44,7 +44,8 @@ class packed_ffn {
   packed_bank<T> down_;
 };
 
-/// The down projection folds straight into the tokens, in ascending experts: no rows of results in between. Opt-in, as its bracket is by_expert.
+/// The down projection folds straight into the tokens, in ascending experts: no rows of results in between (on a device never more than 512
+/// of their columns). Opt-in, as its bracket is by_expert.
 struct fused_by_expert {};
 
 /// How expert networks run: the activation (glu, plain, clamped_swiglu), how results are folded (a weighted_sum, or fused_by_expert), and
@@ -134,6 +135,24 @@ void check_gate(char const* function, ffn_weights<T> const& w, bool gated) {
 template <class T, bool G>
 void check_gate(char const*, packed_ffn<T, G> const&, bool) {}
 
+/// What fused_by_expert is on a device: stripes of columns of the results, each folded before the next is made, so that there are never more
+/// than 512 columns of them. The same bits up to 32 kept slots.
+template <class E, class T, class Bank, class W, class Initial, class Y>
+void combine_in_stripes(E const& ex, plan_view const& plan, matrix_view<T const> hidden, Bank const& bank, matrix_view<W const> weight,
+                        matrix_view<Initial const> init, matrix_view<Y> y, workspace& ws) {
+  constexpr std::int64_t widest = 512;
+  std::int64_t const rows = rows_to_hold(ex, plan), width = y.cols() < widest ? y.cols() : widest;
+  workspace::frame frame(ws);
+  T* const memory = frame.take<T>(rows * width).data();
+  for (std::int64_t first = 0; first < y.cols(); first += widest) {
+    std::int64_t const n = y.cols() - first < widest ? y.cols() - first : widest;
+    matrix_view<T> const results(memory, rows, n);
+    auto const stripe = [&](auto m) { return m.data() == nullptr ? m : decltype(m)(m.data() + first, m.rows(), n, m.stride()); };
+    grouped_gemm(ex, plan, plan_rows{hidden}, bank.columns(first, n), row_sink{results}, ws);
+    run_combine(ex, weighted_sum<by_expert>{}, plan, as_const(results), weight, stripe(init), stripe(y), ws);
+  }
+}
+
 template <class E, class Policy, class Weights, class T, class W, class Initial, class Y, class... Options>
 void run_ffn(E const& ex, Policy const& policy, plan_view const& plan, Weights const& weights, matrix_view<T const> x, matrix_view<W const> weight,
              matrix_view<Initial const> init, matrix_view<Y> y, Options&... options) {
@@ -158,12 +177,7 @@ void run_ffn(E const& ex, Policy const& policy, plan_view const& plan, Weights c
   fanfold::detail::call_workspace scratch(ex, options...);
   workspace& ws = scratch.get();
   workspace::frame frame(ws);
-  std::int64_t const rows = [&] {
-    if constexpr (host_executor<E>)
-      return plan.rows();
-    else
-      return plan.row_bound();
-  }();
+  std::int64_t const rows = rows_to_hold(ex, plan);
   matrix_view<T> const hidden(frame.template take<T>(rows * first.outer).data(), rows, first.outer);
   matrix_view<W const> const none;
   gathered<T, W> const source{x, policy.weigh_input ? weight : none};
@@ -172,7 +186,10 @@ void run_ffn(E const& ex, Policy const& policy, plan_view const& plan, Weights c
   if constexpr (std::is_same_v<Combine, fused_by_expert>) {
     static_assert(std::is_same_v<Y, arithmetic_t<Y>> && std::is_same_v<Y, W> && std::is_same_v<Y, Initial>,
                   "fused_by_expert folds in place: y, init and weights have the arithmetic type");
-    grouped_gemm(ex, plan, plan_rows{as_const(hidden)}, out, folding_sink<Y, T>{y, after, init}, ws);
+    if constexpr (device_executor<E>)
+      combine_in_stripes(ex, plan, as_const(hidden), out, after, init, y, ws);
+    else
+      grouped_gemm(ex, plan, plan_rows{as_const(hidden)}, out, folding_sink<Y, T>{y, after, init}, ws);
   } else {
     matrix_view<T> const results(frame.template take<T>(rows * y.cols()).data(), rows, y.cols());
     grouped_gemm(ex, plan, plan_rows{as_const(hidden)}, out, row_sink{results}, ws);

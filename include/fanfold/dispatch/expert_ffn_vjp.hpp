@@ -114,7 +114,7 @@ void expert_ffn_vjp(E const& ex, Policy const& policy, plan_view const& plan, ff
   fanfold::detail::call_workspace scratch(ex, options...);
   workspace& ws = scratch.get();
   workspace::frame frame(ws);
-  std::int64_t const rows = plan.rows(), inner = weights.up.inner, wide = weights.up.outer, outer = weights.down.outer;
+  std::int64_t const rows = detail::rows_to_hold(ex, plan), inner = weights.up.inner, wide = weights.up.outer, outer = weights.down.outer;
   auto const take = [&]<class V>(V, std::int64_t cols) { return matrix_view<V>(frame.template take<V>(rows * cols).data(), rows, cols); };
   auto const gate = gated ? take(A{}, wide) : matrix_view<A>();
   auto const up = take(A{}, wide), dhidden = take(A{}, wide);

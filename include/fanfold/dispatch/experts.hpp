@@ -39,15 +39,6 @@ struct held_weights<packed_ffn<T, Gated>> {
   }
 };
 
-/// Rows that a buffer for the plan's rows must have: known on the host, bounded on a device.
-template <class E>
-std::int64_t rows_to_hold(E const&, plan_view const& plan) {
-  if constexpr (host_executor<E>)
-    return plan.rows();
-  else
-    return plan.row_bound();
-}
-
 }  // namespace detail
 
 /// Feed-forward networks as the experts of a layer, over ffn_weights (a view) or a packed_ffn (which must outlive this).

@@ -208,7 +208,7 @@ matrix_view<A const> initial_part(E const& ex, Layer const& layer, workspace::fr
     if constexpr (has_shared) layer.shared.run(ex, x, part, ws);
     if constexpr (has_special) {
       using P = std::remove_const_t<typename decltype(layer.special.vector)::element_type>;
-      if (x.rows() > 0) run_loop(ex, special_loop<T, P, A, A>{layer.special, r.plan, as_const(r.routes.id), r.weight, x, part, has_shared});
+      for_each_token(ex, special_part<T, P, A, A>{layer.special, r.plan, as_const(r.routes.id), r.weight, x, part, has_shared}, x.rows());
     }
     return as_const(part);
   }

@@ -12,6 +12,7 @@
 #include "fanfold/dispatch/grouped_gemm_vjp.hpp"
 #include "fanfold/dispatch/moe_layer.hpp"
 #include "fanfold/dispatch/special_experts_vjp.hpp"
+#include "fanfold/fold/row_group.hpp"
 #include "fanfold/route/assign.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::dispatch {
@@ -72,7 +73,7 @@ void experts_vjp(E const& ex, linear_experts<T, B> const& experts, Combine const
                  matrix_view<W const> weight, matrix_view<G const> dy, matrix_view<DX> dx, matrix_view<W> dweight, linear_gradients<D> const& gradient,
                  workspace& ws) {
   workspace::frame frame(ws);
-  std::int64_t const rows = plan.rows(), inner = experts.bank.inner, outer = experts.bank.outer;
+  std::int64_t const rows = detail::rows_to_hold(ex, plan), inner = experts.bank.inner, outer = experts.bank.outer;
   matrix_view<X> const z(frame.template take<X>(rows * outer).data(), rows, outer);
   matrix_view<W> const dz(frame.template take<W>(rows * outer).data(), rows, outer);
   matrix_view<W> const drows(frame.template take<W>(rows * inner).data(), rows, inner);
@@ -89,16 +90,20 @@ template <class A, class B>
 struct add_row {
   matrix_view<A> to{};
   matrix_view<B const> from{};
-  FANFOLD_HD void operator()(std::int64_t t) const {
-    for (std::int64_t c = 0; c < to.cols(); ++c) to.data()[t * to.stride() + c] += static_cast<A>(from.data()[t * from.stride() + c]);
+  template <row_group G>
+  FANFOLD_HD void token(G const& g, std::int64_t t) const {
+    A* const sum = to.data() + t * to.stride();
+    for (std::int64_t c = g.rank(); c < to.cols(); c += g.size()) sum[c] = sum[c] + static_cast<A>(from.data()[t * from.stride() + c]);
   }
 };
 template <class T, class A>
 struct store_token {
   matrix_view<T> to{};
   matrix_view<A const> from{};
-  FANFOLD_HD void operator()(std::int64_t t) const {
-    for (std::int64_t c = 0; c < to.cols(); ++c) to.data()[t * to.stride() + c] = from_arithmetic<T>(static_cast<arithmetic_t<T>>(from.data()[t * from.stride() + c]));
+  template <row_group G>
+  FANFOLD_HD void token(G const& g, std::int64_t t) const {
+    for (std::int64_t c = g.rank(); c < to.cols(); c += g.size())
+      to.data()[t * to.stride() + c] = from_arithmetic<T>(static_cast<arithmetic_t<T>>(from.data()[t * from.stride() + c]));
   }
 };
 
@@ -137,7 +142,7 @@ void shared_vjp(E const& ex, shared_experts<Experts, P> const& shared, matrix_vi
   auto const gate = shared.gate_of(ex, frame, x);
   matrix_view<A> const dgate = gate.data() == nullptr ? matrix_view<A>() : matrix_view<A>(frame.template take<A>(x.rows()).data(), x.rows(), 1);
   experts_vjp(ex, shared.experts, weighted_sum{}, plan, x, as_const(gate), dy, part, dgate, gradients.experts, ws);
-  for_each(ex, add_row<A, A>{dx, as_const(part)}, x.rows(), 16);
+  for_each_token(ex, add_row<A, A>{dx, as_const(part)}, x.rows());
   if (gate.data() == nullptr) return;
   for_each(ex, sigmoid_slope<A>{{gate.data(), x.rows()}, {dgate.data(), x.rows()}}, x.rows());
   // the gate is a product with one column: its gradients are those of such a bank
@@ -164,9 +169,9 @@ void logit_source_vjp(E const& ex, logit_source<P> const& source, matrix_view<T 
 /// choices and drops are constants. Experts must be ones whose weights are a view (ffn_weights, linear_experts). Also through the statistics,
 /// where a route::routing_stats_gradient is given (balance losses):
 ///   moe_layer_vjp(ex, layer, tokens, logits, dy, moe_gradients{dtokens, dlogits, dexperts}[, routing_stats_gradient][, row_mask][, workspace])
-/// Gradients are overwritten. Host executors.
+/// Gradients are overwritten. On a device they lie in its memory.
 /// \par Determinism  as the blocks it is made of: bits do not depend on threads.
-template <host_executor E, class R, class X, class C, class P, class S, class Z, matrix_viewable Tokens, class Logits, matrix_viewable G, class Gradients,
+template <executor E, class R, class X, class C, class P, class S, class Z, matrix_viewable Tokens, class Logits, matrix_viewable G, class Gradients,
           class... Options>
 void moe_layer_vjp(E const& ex, moe_layer<R, X, C, P, S, Z> const& layer, Tokens const& tokens, Logits const& logits, G const& dy, Gradients const& gradients,
                    Options&&... options) {
@@ -211,7 +216,7 @@ void moe_layer_vjp(E const& ex, moe_layer<R, X, C, P, S, Z> const& layer, Tokens
     if (gradients.logits.data() != nullptr) route::assign_vjp(ex, layer.router, l, routed.routes, dweight, gradients.logits, dstats, mask, ws);
   }
   using DX = std::remove_const_t<typename decltype(gradients.tokens)::element_type>;
-  if (gradients.tokens.data() != nullptr) for_each(ex, detail::store_token<DX, A>{gradients.tokens, as_const(dx)}, x.rows(), 16);
+  if (gradients.tokens.data() != nullptr) for_each_token(ex, detail::store_token<DX, A>{gradients.tokens, as_const(dx)}, x.rows());
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::dispatch

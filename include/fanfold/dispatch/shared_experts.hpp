@@ -11,34 +11,30 @@
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
 #include "fanfold/dispatch/dense_plan.hpp"
+#include "fanfold/dispatch/detail/each.hpp"
 #include "fanfold/dispatch/experts.hpp"
 #include "fanfold/dispatch/special_experts.hpp"
 #include "fanfold/fold/row_group.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::dispatch {
 
-/// What `run_loop` runs for the gate of shared experts: out(t, 0) = sigmoid(<gate, x[t, :]>).
+namespace detail {
+
+/// out(t, 0) = sigmoid(<gate, x[t, :]>).
 template <class T, class P, class W>
-struct shared_gate_loop {
+struct shared_gate {
   matrix_view<T const> x{};
   view<P const> gate{};
   matrix_view<W> out{};
 
   template <row_group G>
   FANFOLD_HD void token(G const& g, std::int64_t t) const {
-    W const dot = g.fold(plus<W>{}, x.cols(), detail::feature_product<T, P, W>{x.data() + t * x.stride(), gate.data()});
+    W const dot = g.fold(plus<W>{}, x.cols(), feature_product<T, P, W>{x.data() + t * x.stride(), gate.data()});
     if (g.rank() == 0) out.data()[t * out.stride()] = math::sigmoid(dot);
   }
 };
 
-/// Host form.
-template <host_executor E, class T, class P, class W>
-void run_loop(E const& ex, shared_gate_loop<T, P, W> const& loop) {
-  for_each_task(ex, fanfold::detail::divide_up(loop.x.rows(), 64), [&](std::int64_t task) {
-    std::int64_t const end = (task + 1) * 64 < loop.x.rows() ? (task + 1) * 64 : loop.x.rows();
-    for (std::int64_t t = task * 64; t < end; ++t) loop.token(host_lane{}, t);
-  });
-}
+}  // namespace detail
 
 /// A layer without shared experts.
 struct no_shared {};
@@ -66,7 +62,7 @@ struct shared_experts {
     if (gate.data() == nullptr) return {};
     check_argument(gate.size() == x.cols(), "moe_layer", "size of the shared gate", gate.size(), "the features");
     matrix_view<W> const out(frame.template take<W>(x.rows()).data(), x.rows(), 1);
-    if (x.rows() > 0) run_loop(ex, shared_gate_loop<T, P, W>{x, gate, out});
+    for_each_token(ex, detail::shared_gate<T, P, W>{x, gate, out}, x.rows(), 64);
     return out;
   }
 };

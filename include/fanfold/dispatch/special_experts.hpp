@@ -90,11 +90,9 @@ struct to_networks {
   }
 };
 
-}  // namespace detail
-
-/// What `run_loop` runs for experts that are no networks: their part of the tokens' results, onto which the networks are folded.
+/// The part of experts that are no networks in the tokens' results, onto which the networks are folded.
 template <class T, class P, class W, class A>
-struct special_loop {
+struct special_part {
   special_experts<P> special{};
   plan_view plan{};
   matrix_view<std::int32_t const> id{};
@@ -121,7 +119,7 @@ struct special_loop {
       if (kind == route::expert_kind::copy) {
         for (std::int64_t c = g.rank(); c < y.cols(); c += g.size()) to[c] = to[c] + w * static_cast<A>(to_arithmetic(from[c]));
       } else if (kind == route::expert_kind::constant) {
-        auto const mix = detail::mix_of<A>(g, special, e, from, x.cols());
+        auto const mix = mix_of<A>(g, special, e, from, x.cols());
         P const* const v = special.vector.data() + e * special.vector.stride();
         for (std::int64_t c = g.rank(); c < y.cols(); c += g.size())
           to[c] = to[c] + w * (mix.token * static_cast<A>(to_arithmetic(from[c])) + mix.vector * static_cast<A>(to_arithmetic(v[c])));
@@ -142,14 +140,6 @@ struct special_loop {
   }
 };
 
-/// Host form.
-template <host_executor E, class T, class P, class W, class A>
-void run_loop(E const& ex, special_loop<T, P, W, A> const& loop) {
-  std::int64_t const tokens = loop.x.rows(), step = detail::tokens_a_task(loop.x.cols(), sizeof(T));
-  for_each_task(ex, fanfold::detail::divide_up(tokens, step), [&](std::int64_t task) {
-    std::int64_t const end = (task + 1) * step < tokens ? (task + 1) * step : tokens;
-    for (std::int64_t t = task * step; t < end; ++t) loop.token(host_lane{}, t);
-  });
-}
+}  // namespace detail
 
 }  // namespace fanfold::inline FANFOLD_ABI::dispatch

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "fanfold/core/check.hpp"
+#include "fanfold/core/config.hpp"
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/half.hpp"
 #include "fanfold/dispatch/detail/micro_kernel.hpp"
@@ -37,7 +38,13 @@ struct weight_bank {
     b.inner = outer, b.outer = inner, b.inner_stride = outer_stride, b.outer_stride = inner_stride;
     return b;
   }
-  T& operator()(std::int64_t e, std::int64_t k, std::int64_t n) const { return data[e * expert_stride + k * inner_stride + n * outer_stride]; }
+  /// Columns [first, first + n) of every matrix.
+  weight_bank columns(std::int64_t first, std::int64_t n) const {
+    weight_bank b = *this;
+    b.data = data + first * outer_stride, b.outer = n;
+    return b;
+  }
+  FANFOLD_HD T& operator()(std::int64_t e, std::int64_t k, std::int64_t n) const { return data[e * expert_stride + k * inner_stride + n * outer_stride]; }
 
   static constexpr int interleaved = 1;
   template <class A>

@@ -104,6 +104,12 @@ class warp_lanes {
 
   template <commutative_monoid M, class F>
   FANFOLD_HD typename M::state fold(M const& m, std::int64_t n, F const& f) const {
+    return fold_tiles(m, n, generic_tile<M, F>{*this, m, f});
+  }
+
+  /// The same where `tile(first, count)` gives every lane the fold of a tile of at most 2,048 items.
+  template <commutative_monoid M, class Tile>
+  FANFOLD_HD typename M::state fold_tiles(M const& m, std::int64_t n, Tile const& tile) const {
     if (n == 0) return m.identity();
     // Lane t keeps the result of tile t; 32 of them meet in a subtree, which lane t / 32 keeps in turn: up to 2^21 items.
     std::int64_t const tiles = detail::divide_up(n, tile_items);
@@ -112,7 +118,7 @@ class warp_lanes {
     typename M::state last = kept;
     for (std::int64_t t = 0; t < tiles; ++t) {
       std::int64_t const left = n - t * tile_items;
-      last = fold_tile(m, t * tile_items, left < tile_items ? left : tile_items, f);
+      last = tile(t * tile_items, left < tile_items ? left : tile_items);
       if (tiles == 1) break;
       if (rank() == t % 32) kept = last;
       if (t % 32 != 31 && t + 1 < tiles) continue;
@@ -129,6 +135,14 @@ class warp_lanes {
   }
 
  private:
+  template <class M, class F>
+  struct generic_tile {
+    warp_lanes const& lanes;
+    M const& m;
+    F const& f;
+    FANFOLD_HD typename M::state operator()(std::int64_t first, std::int64_t n) const { return lanes.fold_tile(m, first, n, f); }
+  };
+
   // Adjacent pairs over the first `count` lanes, to every lane.
   template <class M>
   FANFOLD_HD typename M::state fold_pairs(M const& m, typename M::state s, std::int64_t count) const {

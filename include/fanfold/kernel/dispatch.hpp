@@ -12,8 +12,6 @@
 #include "fanfold/dispatch/detail/each.hpp"
 #include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/plan_view.hpp"
-#include "fanfold/dispatch/shared_experts.hpp"
-#include "fanfold/dispatch/special_experts.hpp"
 #include "fanfold/fold/row_fold.hpp"
 #include "fanfold/fold/row_group.hpp"
 #include "fanfold/kernel/block.hpp"
@@ -146,6 +144,9 @@ struct row_accumulator<R, V, true> {
 /// A thread folds V columns of a token; tokens pull from their rows.
 template <int V, bool Deep, class R, class Action, class Order, class T, class W, class Initial>
 struct combine_body {
+  using A = arithmetic_t<T>;
+  using state_type = fanfold::detail::row_state<R, V>;
+
   combine_loop<R, Action, Order> loop;
   plan_view plan;
   matrix_view<T const> rows;
@@ -161,44 +162,52 @@ struct combine_body {
     }
   }
 
- private:
-  using A = arithmetic_t<T>;
-  using state_type = fanfold::detail::row_state<R, V>;
-  using initial_row = fanfold::detail::shifted_row<fanfold::detail::plain_row<Initial>>;
-
-  FANFOLD_HD initial_row initial(std::int64_t t, std::int64_t first) const { return {{init.data() + t * init.stride()}, first}; }
-  FANFOLD_HD auto row(slot_walk<Order> const& walk, std::int64_t first) const {
-    A w = A(1);
-    if (weight.data() != nullptr) w = static_cast<A>(to_arithmetic(weight.data()[walk.token * weight.stride() + walk.slot]));
-    return fanfold::detail::columns_of<V>(loop.action.row(rows.data() + walk.row_of(walk.slot) * rows.stride(), w), first);
-  }
-
-  template <class Out>
-  FANFOLD_HD void fold_token(std::int64_t t, std::int64_t first, Out* to) const {
+  /// The folded state of V columns of token t; false where there is nothing to fold.
+  FANFOLD_HD bool fold_state(std::int64_t t, std::int64_t first, state_type& state) const {
     slot_walk<Order> walk{plan, loop.order, t};
     bool more = walk.next();
-    if (!more && init.data() == nullptr) return fanfold::detail::store_empty_row(loop.monoid, empty_policy::answer_t{}, to, V);
+    if (!more && init.data() == nullptr) return false;
     if constexpr (std::is_same_v<Order, by_rank_then_slot>) {
-      state_type total;
       bool started = init.data() != nullptr;
-      if (started) total.start(loop.monoid, initial(t, first), 0, V);
+      if (started) state.start(loop.monoid, initial(t, first), 0, V);
       while (more) {
         std::int64_t const rank = walk.key;
         row_accumulator<R, V, Deep> part;
         for (; more && walk.key == rank; more = walk.next()) part.add(loop.monoid, row(walk, first), true);
         part.finish(loop.monoid);
-        if (started) part.state.merge_behind(loop.monoid, total, V);
-        total = part.state;
+        if (started) part.state.merge_behind(loop.monoid, state, V);
+        state = part.state;
         started = true;
       }
-      fanfold::detail::store_row(loop.monoid, total, to, V);
     } else {
       row_accumulator<R, V, Deep> sum;
       if (init.data() != nullptr) sum.add(loop.monoid, initial(t, first), false);
       for (; more; more = walk.next()) sum.add(loop.monoid, row(walk, first), true);
       sum.finish(loop.monoid);
-      fanfold::detail::store_row(loop.monoid, sum.state, to, V);
+      state = sum.state;
     }
+    return true;
+  }
+
+  FANFOLD_HD A weight_of(slot_walk<Order> const& walk) const {
+    return weight.data() == nullptr ? A(1) : static_cast<A>(to_arithmetic(weight.data()[walk.token * weight.stride() + walk.slot]));
+  }
+
+ private:
+  using initial_row = fanfold::detail::shifted_row<fanfold::detail::plain_row<Initial>>;
+
+  FANFOLD_HD initial_row initial(std::int64_t t, std::int64_t first) const { return {{init.data() + t * init.stride()}, first}; }
+  FANFOLD_HD auto row(slot_walk<Order> const& walk, std::int64_t first) const {
+    return fanfold::detail::columns_of<V>(loop.action.row(rows.data() + walk.row_of(walk.slot) * rows.stride(), weight_of(walk)), first);
+  }
+
+  template <class Out>
+  FANFOLD_HD void fold_token(std::int64_t t, std::int64_t first, Out* to) const {
+    state_type state;
+    if (fold_state(t, first, state))
+      fanfold::detail::store_row(loop.monoid, state, to, V);
+    else
+      fanfold::detail::store_empty_row(loop.monoid, empty_policy::answer_t{}, to, V);
   }
 };
 
@@ -245,34 +254,25 @@ struct each_body {
 };
 
 /// A warp a token.
-template <class Loop>
+template <class F>
 struct token_body {
-  Loop loop;
+  F f;
 
   template <block B>
   FANFOLD_HD void operator()(B& b, std::int64_t tokens) const {
     warp_lanes<B> const g(b);
-    for (std::int64_t t = grid_warp(b); t < tokens; t += grid_warps(b)) loop.token(g, t);
+    for (std::int64_t t = grid_warp(b); t < tokens; t += grid_warps(b)) f.token(g, t);
   }
 };
 
-template <class E, class Loop>
-void launch_tokens(E const& ex, Loop const& loop, std::int64_t tokens) {
-  using body = token_body<Loop>;
-  unsigned const threads = threads_for<body>(ex);
-  ex.launch(body{loop}, blocks_for(ex, tokens, threads / 32, threads), threads, tokens);
-}
-
 }  // namespace detail
 
-/// Device form of the parts that are no networks, and of the gate of shared experts.
-template <device_executor E, class T, class P, class W, class A>
-void run_loop(E const& ex, special_loop<T, P, W, A> const& loop) {
-  detail::launch_tokens(ex, loop, loop.x.rows());
-}
-template <device_executor E, class T, class P, class W>
-void run_loop(E const& ex, shared_gate_loop<T, P, W> const& loop) {
-  detail::launch_tokens(ex, loop, loop.x.rows());
+/// Device form of steps over tokens: one launch, a warp a token.
+template <device_executor E, class F>
+void run_loop(E const& ex, token_loop<F> const& loop, std::int64_t tokens, std::int64_t) {
+  using body = detail::token_body<F>;
+  unsigned const threads = threads_for<body>(ex);
+  ex.launch(body{loop.f}, blocks_for(ex, tokens, threads / 32, threads), threads, tokens);
 }
 
 /// Device form of the small steps: one launch, an item a thread.

@@ -64,6 +64,47 @@ FANFOLD_HD A multiply_add(A x, A w, A sum) {
 #endif
 }
 
+/// What a block multiplies at a time, in shared memory.
+template <class A, int Panels>
+struct tile_operands {
+  static constexpr int left_stride = most_tile_rows + 4;
+  alignas(16) checked_array<A, std::size_t{tile_terms * left_stride}> left;             // [term][row]
+  alignas(16) checked_array<A, std::size_t{Panels * tile_terms * tile_columns}> right;  // [panel][term][column]
+};
+
+/// A thread's 4 x 4 sums a panel. Indices are constants once loops are unrolled, so that sums stay in registers.
+template <class A, int Panels>
+struct tile_sums {
+  A sum[std::size_t{Panels}][4][4];
+
+  FANFOLD_HD void clear() {
+    for (int p = 0; p < Panels; ++p)
+      for (int i = 0; i < 4; ++i)
+        for (int j = 0; j < 4; ++j) sum[p][i][j] = A(0);
+  }
+  FANFOLD_HD void add(tile_operands<A, Panels> const& s, std::int64_t terms, std::int64_t row, std::int64_t column) {
+    for (std::int64_t t = 0; t < terms; ++t) {
+      pack<A, 4> const x = load_changing_pack<4>(s.left.data() + t * s.left_stride + row);
+      for (int p = 0; p < Panels; ++p) {
+        pack<A, 4> const w = load_changing_pack<4>(s.right.data() + (p * tile_terms + t) * tile_columns + column);
+        for (int i = 0; i < 4; ++i)
+          for (int j = 0; j < 4; ++j) sum[p][i][j] = multiply_add(x.item[i], w.item[j], sum[p][i][j]);
+      }
+    }
+  }
+};
+
+/// V neighbouring elements, of which `there` exist, widened to to[0], to[step], ...; zeros for the others.
+template <int V, class A, class T>
+FANFOLD_HD void load_run(T const* from, std::int64_t there, A* to, std::int64_t step) {
+  if (there >= V && is_pack_aligned<V>(from)) {
+    auto const x = load_pack<V>(from);
+    for (int v = 0; v < V; ++v) to[v * step] = static_cast<A>(to_arithmetic(x.item[v]));
+  } else {
+    for (int v = 0; v < V; ++v) to[v * step] = v < there ? static_cast<A>(to_arithmetic(from[v])) : A(0);
+  }
+}
+
 /// Tiles of a grouped product: bins and row tiles are found in device memory, so nothing about the counts comes from the host.
 /// Every element is one chain over the terms, whatever tile it lies in.
 template <class Source, class Bank, class Sink>
@@ -72,11 +113,8 @@ struct grouped_gemm_body {
   using U = typename Bank::value_type;
   using A = arithmetic_t<T>;
   static constexpr int panels = Sink::panels;
-  static constexpr int left_stride = most_tile_rows + 4;
 
-  struct shared {
-    alignas(16) checked_array<A, std::size_t{tile_terms * left_stride}> left;             // [term][row]
-    alignas(16) checked_array<A, std::size_t{panels * tile_terms * tile_columns}> right;  // [panel][term][column]
+  struct shared : tile_operands<A, panels> {
     checked_array<T const*, std::size_t{most_tile_rows}> row;
     checked_array<A, std::size_t{most_tile_rows}> factor;
   };
@@ -130,23 +168,14 @@ struct grouped_gemm_body {
   template <class B>
   FANFOLD_HD void run_tile(B& b, shared& s, place const& at, std::int64_t rows) const {
     std::int64_t const my_row = b.thread() / 16 * 4, my_column = b.thread() % 16 * 4;
-    A sum[std::size_t{panels}][4][4];
-    for (int p = 0; p < panels; ++p)
-      for (int i = 0; i < 4; ++i)
-        for (int j = 0; j < 4; ++j) sum[p][i][j] = A(0);
+    tile_sums<A, panels> sums;
+    sums.clear();
     for (std::int64_t k = 0; k < inner; k += tile_terms) {
       std::int64_t const terms = inner - k < tile_terms ? inner - k : tile_terms;
       load_left(b, s, rows, k);
       for (int p = 0; p < panels; ++p) load_right(b, s, bank_panel(bank, p), p, at, k);
       b.sync();
-      for (std::int64_t t = 0; t < terms; ++t) {
-        pack<A, 4> const x = load_changing_pack<4>(s.left.data() + t * left_stride + my_row);
-        for (int p = 0; p < panels; ++p) {
-          pack<A, 4> const w = load_changing_pack<4>(s.right.data() + (p * tile_terms + t) * tile_columns + my_column);
-          for (int i = 0; i < 4; ++i)
-            for (int j = 0; j < 4; ++j) sum[p][i][j] = multiply_add(x.item[i], w.item[j], sum[p][i][j]);
-        }
-      }
+      sums.add(s, terms, my_row, my_column);
       b.sync();
     }
 #if FANFOLD_ON_DEVICE
@@ -159,7 +188,7 @@ struct grouped_gemm_body {
       for (int j = 0; j < 4; ++j) {
         if (my_row + i >= at.rows || at.column + my_column + j >= outer) continue;
         A const* element[std::size_t{panels}];
-        for (int p = 0; p < panels; ++p) element[p] = &sum[p][i][j];
+        for (int p = 0; p < panels; ++p) element[p] = &sums.sum[p][i][j];
         sink.store(plan, at.expert, at.first_row + my_row + i, at.column + my_column + j, std::int64_t{1}, static_cast<A const* const*>(element));
       }
   }
@@ -177,9 +206,9 @@ struct grouped_gemm_body {
       A const factor = s.factor[r];
       if (from != nullptr && k + t + V <= inner && is_pack_aligned<V>(from)) {
         pack<T, V> const x = load_pack<V>(from);
-        for (int v = 0; v < V; ++v) s.left[(t + v) * left_stride + r] = widened(x.item[v], factor);
+        for (int v = 0; v < V; ++v) s.left[(t + v) * s.left_stride + r] = widened(x.item[v], factor);
       } else {
-        for (int v = 0; v < V; ++v) s.left[(t + v) * left_stride + r] = from != nullptr && k + t + v < inner ? widened(from[v], factor) : A(0);
+        for (int v = 0; v < V; ++v) s.left[(t + v) * s.left_stride + r] = from != nullptr && k + t + v < inner ? widened(from[v], factor) : A(0);
       }
     }
   }
@@ -210,16 +239,6 @@ struct grouped_gemm_body {
       }
     }
   }
-
-  template <int V, class Weight>
-  FANFOLD_HD static void load_run(Weight const* from, std::int64_t there, A* to, std::int64_t step) {
-    if (there >= V && is_pack_aligned<V>(from)) {
-      auto const w = load_pack<V>(static_cast<U const*>(from));
-      for (int v = 0; v < V; ++v) to[v * step] = static_cast<A>(to_arithmetic(w.item[v]));
-    } else {
-      for (int v = 0; v < V; ++v) to[v * step] = v < there ? static_cast<A>(to_arithmetic(from[v])) : A(0);
-    }
-  }
 };
 
 template <class Source>
@@ -242,7 +261,7 @@ constexpr std::int64_t grouped_gemm_traffic(std::int64_t rows, std::int64_t row_
 /// Device form of `grouped_gemm`, for weight banks in device memory and sinks that keep rows: one launch over tiles, after one that counts them.
 template <device_executor E, class Source, class Bank, class Sink>
 void run_loop(E const& ex, grouped_gemm_loop<Source, Bank, Sink> const& loop, plan_view const& plan, workspace& ws) {
-  static_assert(!detail::sink_folds<Sink>, "fused_by_expert runs on the host only: fold the rows by fold_combine on a device");
+  static_assert(!detail::sink_folds<Sink>, "folding_sink runs on the host only: fold rows by fold_combine on a device (expert_ffn does so for fused_by_expert)");
   static_assert(Bank::interleaved == Sink::panels, "the sink takes another number of interleaved banks");
   static_assert(std::is_trivially_copyable_v<Bank>, "a device reads weights from a weight_bank or a pair of them (ffn_weights), not from a packed bank");
   auto const sizes = detail::sizes_of(loop.bank);

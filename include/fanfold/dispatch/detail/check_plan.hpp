@@ -11,6 +11,15 @@
 // Argument checks that the users of a plan share.
 namespace fanfold::inline FANFOLD_ABI::dispatch::detail {
 
+/// Rows that a buffer for the plan's rows must have: known on the host, bounded on a device.
+template <class E>
+std::int64_t rows_to_hold(E const&, plan_view const& plan) {
+  if constexpr (host_executor<E>)
+    return plan.rows();
+  else
+    return plan.row_bound();
+}
+
 inline void check_plan_shape(char const* function, plan_view const& plan) {
   check_argument(plan.offsets.size() == plan.experts() + 1 && plan.kept.size() == plan.experts(), function, "plan.offsets.size()",
                  plan.offsets.size(), "the number of experts + 1");
@@ -24,9 +33,8 @@ inline void check_extent(bool ok, char const* function, char const* name, char c
 
 /// A matrix over the plan's rows: long enough, and of `cols` columns.
 template <class E, class T>
-void check_rows(char const* function, char const* name, E const&, plan_view const& plan, matrix_view<T> rows, std::int64_t cols) {
-  std::int64_t needed = plan.row_bound();
-  if constexpr (host_executor<E>) needed = plan.rows();
+void check_rows(char const* function, char const* name, E const& ex, plan_view const& plan, matrix_view<T> rows, std::int64_t cols) {
+  std::int64_t const needed = rows_to_hold(ex, plan);
   check_extent(rows.rows() >= needed, function, name, ".rows()", rows.rows(), "at least the rows of the plan, ", needed);
   check_extent(rows.cols() == cols, function, name, ".cols()", rows.cols(), "the width, ", cols);
   check_argument(needed == 0 || cols == 0 || rows.data() != nullptr, function, name, "null", "not null");
