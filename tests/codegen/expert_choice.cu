@@ -7,7 +7,7 @@
 // regs: choice_places_body : 112
 // regs: choice_gradient_body : 112
 // regs: choice_rows_vjp_body : 112
-// regs: descending_words_body : 48
+// regs: item_words_body : 48
 // regs: segment_words_body : 48
 #include "fanfold/cuda/executor.cuh"
 #include "fanfold/kernel/expert_choice.hpp"

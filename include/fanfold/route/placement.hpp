@@ -10,13 +10,16 @@
 #include "fanfold/core/half.hpp"
 #include "fanfold/core/random.hpp"
 #include "fanfold/core/view.hpp"
+#include "fanfold/core/workspace.hpp"
+#include "fanfold/fold/fold.hpp"
+#include "fanfold/fold/order.hpp"
 #include "fanfold/route/assignment.hpp"
 #include "fanfold/route/detail/descending.hpp"
 #include "fanfold/route/noise.hpp"
 
 /// \file
-/// Which choices survive a capacity, and where in their expert's buffer. A dispatch plan does the same on every executor while it bins;
-/// this form, on the host, drops in the assignment itself, knows every order of the field, and groups of rows.
+/// Which choices survive a capacity, and where in their expert's buffer. A dispatch plan does the same while it bins; this form drops in the
+/// assignment itself, knows every order of the field, and groups of rows.
 
 namespace fanfold::inline FANFOLD_ABI::route {
 
@@ -97,27 +100,28 @@ std::vector<std::int64_t> ordered_choices(Order const& order, assignment<W, Id> 
 
 }  // namespace detail
 
-/// Applies capacities (one an expert) to an assignment, group by group of `group_size` rows (0: all): choices past them get id -1 and weight
-/// 0, the others stay as they are, and `out` says where they go. Negative capacities mean no limit (null and copy experts, say). Returns the
-/// number of dropped choices, for routing_stats. Host executors; the same on all of them.
+/// What `run_loop` runs for `place`. `dropped` may hold one entry.
+template <class Order>
+struct place_loop {
+  Order order{};
+  std::int64_t group_size = 0;
+  view<std::int64_t> dropped{};
+
+  std::int64_t step(std::int64_t rows) const { return group_size == 0 || group_size > rows ? (rows == 0 ? 1 : rows) : group_size; }
+  std::int64_t groups(std::int64_t rows) const { return (rows + step(rows) - 1) / step(rows); }
+};
+
+/// Host form of `place`: a task a group.
 template <host_executor E, class Order, class W, class Id>
-std::int64_t place(E const& ex, Order const& order, assignment<W, Id> a, view<std::int64_t const> capacity, placement const& out = {}, std::int64_t group_size = 0) {
-  static constexpr char function[] = "route::place";
-  std::int64_t const rows = a.rows(), slots = a.slots(), n = capacity.size();
-  check_argument(group_size >= 0, function, "group_size", group_size, "0 or more");
-  std::int64_t const step = group_size == 0 || group_size > rows ? (rows == 0 ? 1 : rows) : group_size, groups = (rows + step - 1) / step;
+std::int64_t run_loop(E const& ex, place_loop<Order> const& loop, assignment<W, Id> a, view<std::int64_t const> capacity, placement const& out, workspace&) {
+  std::int64_t const rows = a.rows(), slots = a.slots(), n = capacity.size(), step = loop.step(rows), groups = loop.groups(rows);
   std::int64_t const bad = validate_assignment(a, n);
-  check_argument(bad < 0, function, "row with an id out of range", bad, "absent");
-  check_argument(out.slot.data() == nullptr || (out.slot.rows() == rows && out.slot.cols() == slots), function, "shape of the slots", out.slot.cols(), "that of the ids");
-  for (auto const& m : {out.count, out.kept})
-    check_argument(m.data() == nullptr || (m.rows() == groups && m.cols() == n), function, "shape of the counts", m.rows(), "groups x experts");
-  if constexpr (std::is_same_v<Order, batch_prioritised_order>)
-    check_argument(order.priority.data() == nullptr || order.priority.size() == rows, function, "size of the priorities", order.priority.size(), "the number of rows");
+  check_argument(bad < 0, "route::place", "row with an id out of range", bad, "absent");
   std::vector<std::int64_t> dropped(static_cast<std::size_t>(groups));
   for_each_task(ex, groups, [&](std::int64_t g) {
     std::int64_t const first = g * step, count = first + step < rows ? step : rows - first;
     std::vector<std::int64_t> seen(static_cast<std::size_t>(n)), next(seen.size());
-    for (std::int64_t i : detail::ordered_choices(order, a, first, count)) {
+    for (std::int64_t i : detail::ordered_choices(loop.order, a, first, count)) {
       std::int64_t const t = i / slots, j = i % slots;
       auto const e = static_cast<std::int64_t>(a.id(t, j));
       if (out.slot.data() != nullptr) out.slot(t, j) = -1;
@@ -144,7 +148,30 @@ std::int64_t place(E const& ex, Order const& order, assignment<W, Id> a, view<st
   });
   std::int64_t sum = 0;
   for (std::int64_t d : dropped) sum += d;
+  if (!loop.dropped.empty()) loop.dropped[0] = sum;
   return sum;
+}
+
+/// Applies capacities (one an expert) to an assignment, group by group of `group_size` rows (0: all): choices past them get id -1 and weight
+/// 0, the others stay as they are, and `out` says where they go. Negative capacities mean no limit (null and copy experts, say). Host
+/// executors return the number of dropped choices, for routing_stats; `dropped`, one entry or none, takes it on any executor. The same on all.
+template <executor E, class Order, class W, class Id>
+auto place(E const& ex, Order const& order, assignment<W, Id> a, view<std::int64_t const> capacity, placement const& out = {}, std::int64_t group_size = 0,
+           view<std::int64_t> dropped = {}) {
+  static constexpr char function[] = "route::place";
+  std::int64_t const rows = a.rows(), slots = a.slots(), n = capacity.size();
+  place_loop<Order> const loop{order, group_size, dropped};
+  check_argument(group_size >= 0, function, "group_size", group_size, "0 or more");
+  check_argument(out.slot.data() == nullptr || (out.slot.rows() == rows && out.slot.cols() == slots), function, "shape of the slots", out.slot.cols(), "that of the ids");
+  for (auto const& m : {out.count, out.kept})
+    check_argument(m.data() == nullptr || (m.rows() == loop.groups(rows) && m.cols() == n), function, "shape of the counts", m.rows(), "groups x experts");
+  if constexpr (std::is_same_v<Order, batch_prioritised_order>)
+    check_argument(order.priority.data() == nullptr || order.priority.size() == rows, function, "size of the priorities", order.priority.size(), "the number of rows");
+  check_argument(dropped.size() <= 1, function, "size of dropped", dropped.size(), "0 or 1");
+  fanfold::detail::call_workspace ws(ex);
+  static_assert(fanfold::detail::has_backend<E, place_loop<Order>, assignment<W, Id>, view<std::int64_t const>, placement const&, workspace&>,
+                "no backend of place for this executor: include <fanfold/kernel/placement.hpp> for device executors");
+  return run_loop(ex, loop, a, capacity, out, ws.get());
 }
 
 /// DeepSeek-V2's device budget (2405.04434): on each device the choices of least weight are dropped, later (row, slot) first among equals,
