@@ -9,6 +9,8 @@
 #include "fanfold/core/math.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
+#include "fanfold/fold/fold.hpp"
+#include "fanfold/fold/row_group.hpp"
 #include "fanfold/route/assign.hpp"
 #include "fanfold/route/auction.hpp"
 #include "fanfold/route/sinkhorn.hpp"
@@ -57,6 +59,25 @@ void for_each_group(std::int64_t rows, std::int64_t group_size, F const& f) {
   for (std::int64_t first = 0; first < rows; first += step) f(first, first + step < rows ? step : rows - first);
 }
 
+/// sigmoid(score), 0 for NaN.
+template <class W, class L>
+FANFOLD_HD W sigmoid_weight(L score) {
+  arithmetic_t<L> const s = to_arithmetic(score);
+  return from_arithmetic<W>(static_cast<arithmetic_t<W>>(math::isnan(s) ? arithmetic_t<L>(0) : math::sigmoid(s)));
+}
+
+/// The k best of the balanced row `plan`, with weights from the logits; `y`: n numbers.
+template <row_group G, class L, class R, class W>
+FANFOLD_HD void route_balanced_row(G const& g, L const* logit, R const* plan, R* y, std::int64_t n, std::int64_t k, std::int32_t* id, W* weight) {
+  select_top(g, plan, 0, n, id, k);
+  load_logits(g, logit, y, n);
+  if (k == 1)
+    sigmoid_score{}.forward(g, y, y, n);
+  else
+    softmax_row(g, y, y, n);
+  for (std::int64_t j = g.rank(); j < k; j += g.size()) weight[j] = from_arithmetic<W>(static_cast<arithmetic_t<W>>(y[id[j]]));
+}
+
 template <class E, class L>
 void assign_group(E const& ex, balanced_assign const& router, matrix_view<L const> scores, std::int64_t n, std::int32_t* expert, workspace& ws) {
   std::int64_t const rows = scores.rows(), m = (rows + n - 1) / n, jobs = m * n;
@@ -85,60 +106,74 @@ void assign_group(E const& ex, balanced_assign const& router, matrix_view<L cons
 
 }  // namespace detail
 
-/// Routes by balanced assignment into one slot a row:  assign(ex, router, scores, out[, workspace]). Host executors.
-template <host_executor E, matrix_viewable X, class W, detail::route_option... Options>
+/// What `run_loop` runs for balanced assignment, and for Sinkhorn routing.
+struct balanced_assign_loop {
+  balanced_assign router{};
+};
+struct sinkhorn_router_loop {
+  sinkhorn_router router{};
+};
+
+/// Host form of balanced assignment.
+template <host_executor E, class L, class W>
+void run_loop(E const& ex, balanced_assign_loop const& loop, matrix_view<L const> scores, assignment<W> out, workspace& ws) {
+  std::int64_t const n = scores.cols(), rows = scores.rows();
+  workspace::frame frame(ws);
+  auto* const expert = frame.take<std::int32_t>(rows).data();
+  detail::for_each_group(rows, loop.router.group_size, [&](std::int64_t first, std::int64_t count) {
+    detail::assign_group(ex, loop.router, scores.sub_rows(first, count), n, expert + first, ws);
+  });
+  for (std::int64_t t = 0; t < rows; ++t) {
+    out.id(t, 0) = expert[t];
+    out.weight(t, 0) = detail::sigmoid_weight<W>(scores(t, expert[t]));
+  }
+}
+
+/// Host form of Sinkhorn routing.
+template <host_executor E, class L, class W>
+sinkhorn_result run_loop(E const& ex, sinkhorn_router_loop const& loop, matrix_view<L const> logits, assignment<W> out, workspace& ws) {
+  using R = arithmetic_t<L>;
+  std::int64_t const n = logits.cols(), rows = logits.rows(), k = loop.router.k;
+  workspace::frame frame(ws);
+  R* const plan = frame.take<R>(rows * n).data();
+  sinkhorn_result const result =
+      run_loop(ex, sinkhorn_loop{loop.router.options, loop.router.group_size, {}}, logits, matrix_view<R>(plan, rows, n), ws);
+  detail::for_each_row<R>(ex, rows, n, ws, [&](std::int64_t t, R* y) {
+    detail::route_balanced_row(host_lane{}, logits.row(t).data(), plan + t * n, y, n, k, out.id.row(t).data(), out.weight.row(t).data());
+  });
+  return result;
+}
+
+/// Routes by balanced assignment into one slot a row:  assign(ex, router, scores, out[, workspace]). On a device a group is a block's work.
+template <executor E, matrix_viewable X, class W, detail::route_option... Options>
 void assign(E const& ex, balanced_assign const& router, X const& x, assignment<W> out, Options&&... options) {
   static constexpr char function[] = "route::assign";
   auto const scores = as_const(as_matrix_view(x));
-  using R = arithmetic_t<typename decltype(scores)::value_type>;
   std::int64_t const n = scores.cols(), rows = scores.rows();
   detail::check_group_route(router, rows, n, out, 1, function);
   detail::for_each_group(rows, router.group_size, [&](std::int64_t, std::int64_t count) {
     check_argument(router.pad || count % n == 0, function, "rows of a group", count, "a multiple of the number of experts unless `pad` is set");
   });
   fanfold::detail::call_workspace ws(ex, options...);
-  workspace::frame frame(ws.get());
-  auto* const expert = frame.take<std::int32_t>(rows).data();
-  detail::for_each_group(rows, router.group_size, [&](std::int64_t first, std::int64_t count) {
-    detail::assign_group(ex, router, scores.sub_rows(first, count), n, expert + first, ws.get());
-  });
-  for (std::int64_t t = 0; t < rows; ++t) {
-    R const s = to_arithmetic(scores(t, expert[t]));
-    out.id(t, 0) = expert[t];
-    out.weight(t, 0) = from_arithmetic<W>(static_cast<arithmetic_t<W>>(math::isnan(s) ? R(0) : math::sigmoid(s)));
-  }
+  static_assert(fanfold::detail::has_backend<E, balanced_assign_loop, decltype(scores), assignment<W>, workspace&>,
+                "no backend of balanced_assign for this executor: include <fanfold/kernel/balanced_assign.hpp> for device executors");
+  run_loop(ex, balanced_assign_loop{router}, scores, out, ws.get());
 }
 
-/// Routes by Sinkhorn into k slots a row:  assign(ex, router, logits, out[, workspace]). Host executors.
-/// \return iterations and convergence of the last group.
-template <host_executor E, matrix_viewable X, class W, detail::route_option... Options>
-sinkhorn_result assign(E const& ex, sinkhorn_router const& router, X const& x, assignment<W> out, Options&&... options) {
+/// Routes by Sinkhorn into k slots a row:  assign(ex, router, logits, out[, workspace]).
+/// \return iterations and convergence of the last group, on host executors; nothing on a device (see `balance`).
+template <executor E, matrix_viewable X, class W, detail::route_option... Options>
+auto assign(E const& ex, sinkhorn_router const& router, X const& x, assignment<W> out, Options&&... options) {
   static constexpr char function[] = "route::assign";
   auto const logits = as_const(as_matrix_view(x));
-  using R = arithmetic_t<typename decltype(logits)::value_type>;
-  std::int64_t const n = logits.cols(), rows = logits.rows();
-  detail::check_group_route(router, rows, n, out, router.k, function);
+  std::int64_t const n = logits.cols();
+  detail::check_group_route(router, logits.rows(), n, out, router.k, function);
   check_argument(router.k >= 1 && router.k <= n, function, "k", router.k, "between 1 and the number of experts");
-  fanfold::detail::call_workspace call(ex, options...);
-  workspace& ws = call.get();
-  workspace::frame frame(ws);
-  R* const plan = frame.take<R>(rows * n).data();
-  sinkhorn_result result;
-  detail::for_each_group(rows, router.group_size, [&](std::int64_t first, std::int64_t count) {
-    result = balance(ex, router.options, logits.sub_rows(first, count), matrix_view<R>(plan + first * n, count, n), ws);
-  });
-  detail::for_each_row<R>(ex, rows, n, ws, [&](std::int64_t t, R* y) {
-    host_lane const g;
-    std::int32_t* const id = out.id.row(t).data();
-    detail::select_top(g, plan + t * n, 0, n, id, router.k);
-    detail::load_logits(g, logits.row(t).data(), y, n);
-    if (router.k == 1)
-      sigmoid_score{}.forward(g, y, y, n);
-    else
-      detail::softmax_row(g, y, y, n);
-    for (std::int64_t j = 0; j < router.k; ++j) out.weight(t, j) = from_arithmetic<W>(static_cast<arithmetic_t<W>>(y[id[j]]));
-  });
-  return result;
+  detail::check_sinkhorn(router.options, n, function);
+  fanfold::detail::call_workspace ws(ex, options...);
+  static_assert(fanfold::detail::has_backend<E, sinkhorn_router_loop, decltype(logits), assignment<W>, workspace&>,
+                "no backend of sinkhorn_router for this executor: include <fanfold/kernel/sinkhorn.hpp> for device executors");
+  return run_loop(ex, sinkhorn_router_loop{router}, logits, out, ws.get());
 }
 
 /// The vjp of both routers: that of their weight for the recorded ids.
