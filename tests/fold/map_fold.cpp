@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "fanfold/fold/measure.hpp"
 #include "support/bits.hpp"
 #include "support/executors.hpp"
 

@@ -13,6 +13,7 @@
 #include "fanfold/core/staged.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/fold/map_fold.hpp"
+#include "fanfold/fold/measure.hpp"
 #include "fanfold/gossip/mixing.hpp"
 #include "fanfold/gossip/segment.hpp"
 #include "fanfold/gossip/variance_correction.hpp"

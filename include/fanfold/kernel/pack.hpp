@@ -18,6 +18,15 @@ FANFOLD_HD bool is_pack_aligned(T const* p) {
   return reinterpret_cast<std::uintptr_t>(p) % (sizeof(T) * N) == 0;
 }
 
+/// The address, known to be in device memory: of one that comes out of a table the compiler cannot tell.
+template <class T>
+FANFOLD_HD T* in_device_memory(T* p) {
+#if FANFOLD_ON_DEVICE
+  __builtin_assume(__isGlobal(p));
+#endif
+  return p;
+}
+
 /// The pack at p, which must be aligned. Through the read-only path of the device: nothing may write there while the kernel runs.
 template <int N, class T>
 FANFOLD_HD pack<T, N> load_pack(T const* p) {
@@ -61,6 +70,22 @@ FANFOLD_HD void store_pack(T* p, pack<T, N> const& value) {
   *reinterpret_cast<pack<T, N>*>(p) = value;
 #else
   for (int i = 0; i < N; ++i) p[i] = value.item[i];
+#endif
+}
+
+/// The same for memory of the device, not of the block: always one store, where the compiler may take that of store_pack apart.
+template <int N, class T>
+FANFOLD_HD void store_device_pack(T* p, pack<T, N> const& value) {
+#if FANFOLD_ON_DEVICE
+  if constexpr (sizeof(value) == 16) {
+    uint4 bits;
+    __builtin_memcpy(&bits, &value, 16);
+    __stwb(reinterpret_cast<uint4*>(p), bits);
+  } else {
+    store_pack<N>(p, value);
+  }
+#else
+  store_pack<N>(p, value);
 #endif
 }
 

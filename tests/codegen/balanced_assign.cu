@@ -1,0 +1,14 @@
+// arch: 75 80 90 100 120
+// ptx: auction_body : atom.shared|atom.relaxed|atom
+// ptx: auction_body : bar.sync
+// ptx-not: auction_body : ld.local|st.local
+// regs: auction_body : 128
+#include "fanfold/cuda/executor.cuh"
+#include "fanfold/kernel/balanced_assign.hpp"
+
+namespace route = fanfold::route;
+
+void balance(fanfold::cuda::executor const& ex, route::balanced_assign const& router, fanfold::matrix_view<float const> scores,
+             route::assignment<float> out) {
+  route::assign(ex, router, scores, out);
+}
