@@ -80,3 +80,31 @@ TEST_CASE("top_k: NaN as an error, payloads, duplicates") {
   auto const a = set.combine(set.lift({1.0f, 0, {}}), set.lift({2.0f, 1, {}}));
   CHECK(set.combine(a, a).size == 2);
 }
+
+TEST_CASE("top_k: inserting by constant places is merging") {
+  word_stream words(4);
+  auto const compare = [&]<nan_place Nan, bool Dedupe>() {
+    constexpr int K = 5;
+    using list = top_list<float, K>;
+    auto const random_list = [&] {
+      top_k<float, K, no_payload, selection::greatest, Nan, Dedupe> const m;
+      auto s = m.identity();
+      for (std::int64_t n = words.below(9); n > 0; --n) {
+        float const key = words.below(9) == 0 ? nan_value : static_cast<float>(words.below(4));
+        s = m.combine(s, m.lift({key, words.below(4), {}}));
+      }
+      return s;
+    };
+    for (int round = 0; round < 3000; ++round) {
+      list const a = random_list(), b = random_list();
+      list merged{}, inserted = a;
+      merged.size = fanfold::detail::merge_ranked<selection::greatest, Nan, Dedupe>(a.entries, a.size, b.entries, b.size, merged.entries, K);
+      inserted.size = fanfold::detail::insert_ranked<selection::greatest, Nan, Dedupe, K>(inserted.entries, a.size, b.entries, b.size);
+      REQUIRE(inserted.matches(merged, testing::detail::deep_equal<bitwise>{}));
+    }
+  };
+  compare.operator()<nan_place::last, false>();
+  compare.operator()<nan_place::first, false>();
+  compare.operator()<nan_place::last, true>();
+  compare.operator()<nan_place::first, true>();
+}

@@ -112,15 +112,17 @@ FANFOLD_HD typename A::state warp_fold_interleaved(B& b, A const& a, T const* x,
 template <int V, class A, class T>
 FANFOLD_HD typename A::state fold_run(A const& a, T const* x, std::int64_t n) {
   using input = typename A::input;
-  if (V > 1 && n == run_items && is_pack_aligned<V>(x)) {
-    pack<T, V> items = load_pack<V>(x);
-    typename A::state s = a.lift(load_item<input>(items.item[0]));
-    for (int i = 1; i < V; ++i) absorb_item(a, s, load_item<input>(items.item[i]));
-    for (std::int64_t p = V; p < run_items; p += V) {
-      items = load_pack<V>(x + p);
-      for (int i = 0; i < V; ++i) absorb_item(a, s, load_item<input>(items.item[i]));
+  if constexpr (V > 1) {
+    if (n == run_items && is_pack_aligned<V>(x)) {
+      pack<T, V> items = load_pack<V>(x);
+      typename A::state s = a.lift(load_item<input>(items.item[0]));
+      for (int i = 1; i < V; ++i) absorb_item(a, s, load_item<input>(items.item[i]));
+      for (std::int64_t p = V; p < run_items; p += V) {
+        items = load_pack<V>(x + p);
+        for (int i = 0; i < V; ++i) absorb_item(a, s, load_item<input>(items.item[i]));
+      }
+      return s;
     }
-    return s;
   }
   typename A::state s = a.lift(load_item<input>(x[0]));
   for (std::int64_t i = 1; i < n; ++i) absorb_item(a, s, load_item<input>(x[i]));

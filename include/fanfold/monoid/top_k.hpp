@@ -62,6 +62,32 @@ FANFOLD_HD constexpr int merge_ranked(E const* a, int na, E const* b, int nb, E*
   return n;
 }
 
+/// The same into `s`, which holds the n entries of the left list and has room for K, by constant indices: for the registers of a device.
+template <selection Side, nan_place Nan, bool Dedupe, int K, class E>
+FANFOLD_HD constexpr int insert_ranked(E* s, int n, E const* b, int nb) {
+  for (int j = 0; j < K; ++j) {
+    if (j >= nb) continue;
+    E e = b[j];
+    bool moving = false, done = false;  // moving: e and all after it go on by one place
+    for (int i = 0; i < K; ++i) {
+      if (done || i > n) continue;
+      moving = moving || i == n || ranks_before<Side, Nan>(e, s[i]);
+      if (moving) {
+        E const next = s[i];
+        s[i] = e;
+        e = next;
+      } else if (Dedupe && !ranks_before<Side, Nan>(s[i], e)) {
+        done = true;
+      }
+      if (moving && i == n) {
+        ++n;
+        done = true;
+      }
+    }
+  }
+  return n;
+}
+
 template <nan_place Nan, class E>
 FANFOLD_HD constexpr void check_no_nan(E const* e, int n) {
 #if !FANFOLD_ON_DEVICE
@@ -115,9 +141,15 @@ struct top_k {
     return s;
   }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const {
-    state s{};
-    s.size = detail::merge_ranked<Side, place, Dedupe>(a.entries, a.size, b.entries, b.size, s.entries, K);
-    return s;
+    if constexpr (FANFOLD_ON_DEVICE && K > 0 && K <= 8) {
+      state s = a;
+      s.size = detail::insert_ranked<Side, place, Dedupe, K>(s.entries, a.size, b.entries, b.size);
+      return s;
+    } else {
+      state s{};
+      s.size = detail::merge_ranked<Side, place, Dedupe>(a.entries, a.size, b.entries, b.size, s.entries, K);
+      return s;
+    }
   }
   FANFOLD_HD constexpr output lower(state const& s) const {
     detail::check_no_nan<Nan>(s.entries, s.size);

@@ -14,6 +14,13 @@ namespace fanfold::inline FANFOLD_ABI {
 template <class W>
 using verdict = indexed<W, std::int32_t>;
 
+namespace detail {
+
+/// A device walks over the states of up to so many classes, which then stay in registers, and indexes longer ones.
+inline constexpr int most_register_classes = 16;
+
+}  // namespace detail
+
 /// Majority among C classes: items are class ids (others are not counted), the answer is the class of most votes, the smaller id of ties.
 template <int C>
 struct majority {
@@ -30,7 +37,11 @@ struct majority {
     return s;
   }
   FANFOLD_HD constexpr void absorb(state& s, input const& x) const {
-    if (x >= 0 && x < C) ++s[x];
+    if constexpr (FANFOLD_ON_DEVICE && C <= detail::most_register_classes) {
+      for (int c = 0; c < C; ++c) s[c] += x == c ? 1u : 0u;
+    } else {
+      if (x >= 0 && x < C) ++s[x];
+    }
   }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const {
     state s{};
@@ -75,7 +86,19 @@ struct weighted_vote {
     return s;
   }
   FANFOLD_HD constexpr void absorb(state& s, input const& x) const {
-    if (x.choice >= 0 && x.choice < C) sum{}.absorb(s[x.choice], x.weight);
+    if (x.choice < 0 || x.choice >= C) return;
+    if constexpr (FANFOLD_ON_DEVICE && C <= detail::most_register_classes / 4) {
+      auto const vote = sum{}.lift(x.weight);
+#if FANFOLD_ON_DEVICE
+#pragma unroll
+#endif
+      for (int c = 0; c < C; ++c) {
+        auto const more = sum{}.combine(s[c], vote);
+        if (x.choice == c) s[c] = more;
+      }
+    } else {
+      sum{}.absorb(s[x.choice], x.weight);
+    }
   }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const {
     state s{};
