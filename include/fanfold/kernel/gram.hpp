@@ -72,7 +72,7 @@ struct gram_tiles_body {
     T const *u[std::size_t{Rows}], *v[std::size_t{Columns}];
     for (int i = 0; i < Rows; ++i) u[i] = x.row_data(first_i + i < grid.n ? first_i + i : grid.n - 1);
     for (int j = 0; j < Columns; ++j) v[j] = y.row_data(first_j + j < grid.m ? first_j + j : grid.m - 1);
-    double level[std::size_t{gram_grid::most_levels}];
+    double level[std::size_t{gram_grid::most_levels}]{};
     std::int64_t const begin = task * grid.step * tile_items;
     std::int64_t const end = begin + grid.step * tile_items < grid.d ? begin + grid.step * tile_items : grid.d;
     unsigned count = 0;

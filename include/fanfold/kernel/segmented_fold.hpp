@@ -105,7 +105,7 @@ class register_row_tree {
 
  private:
   static constexpr int levels = 7;  // 64 runs
-  row_state<R, V> level_[levels];
+  row_state<R, V> level_[levels]{};  // set: compilers cannot follow which levels the bits of a count name
 };
 
 template <class R, class Message, class Empty>
