@@ -15,6 +15,7 @@
 #include "fanfold/fold/coordinate_fold.hpp"
 #include "fanfold/fold/gram.hpp"
 #include "fanfold/fold/map_fold.hpp"
+#include "fanfold/fold/mixed_coordinate_fold.hpp"
 
 // The passes over the rows that robust rules are made of: all of them are calls of coordinate_fold, gram and map_fold.
 namespace fanfold::inline FANFOLD_ABI::aggregate::detail {
@@ -214,6 +215,7 @@ class mixed_rows {
     weight_ = weights_.publish(ex).subview(0, e);
   }
   std::int64_t rows() const { return rows_; }
+  row_mixture<T> recipe() const { return {points_.address, points_.points, points_.d, offset_, id_, weight_}; }
 
   template <class U>
   void write(E const& ex, std::int64_t begin, std::int64_t count, rows_view<U> const& to, workspace& ws) const {
@@ -234,7 +236,7 @@ class mixed_rows {
   view<A const> weight_{};
 };
 
-inline constexpr std::int64_t mixed_block = 32768;  // coordinates of mixed rows that exist at a time
+inline constexpr std::int64_t mixed_block = 32768;  // coordinates of mixed rows that exist at a time on a device
 
 /// A coordinate rule over mixtures of points.
 template <executor E, class R, class T, class Out>
@@ -243,6 +245,7 @@ void fold_mixed(E const& ex, R const& rule, point_table<T> const& p, matrix_view
   using A = arithmetic_t<T>;
   workspace::frame frame(ws);
   mixed_rows<E, T> const mixed(ex, p, m, ids, host, frame);
+  if constexpr (host_executor<E>) return mixed_coordinate_fold(ex, rule, mixed.recipe(), out, policy, ws);
   std::int64_t const width = p.d < mixed_block ? p.d : mixed_block;
   matrix_view<A> const block(frame.take<A>(mixed.rows() * width).data(), mixed.rows(), width);
   for (std::int64_t begin = 0; begin < p.d; begin += width) {
