@@ -154,7 +154,7 @@ void run_loop(E const& ex, fold_loop<A> const& loop, view<T const> x, view<Out> 
 ///
 /// `x` is a stream of items in memory that `ex` can read, of the aggregator's input type or a storage type that converts to it; `out`
 /// has one element. Options: an order tag (default `order::fixed`), a workspace.
-/// \throws argument_error where `out` has not one element or a view is null.
+/// \throws argument_error where `out` has not one element, a view is null or there are more items than the carrier's max_items.
 /// \par Determinism `order::fixed`: the interleaved tree (tiles of 2,048 items, 64 lanes, halving, adjacent pairs over tiles) for
 /// commutative carriers, else the ordered tree (runs of 32, adjacent pairs); a function of the items' sequence alone.
 template <executor E, aggregator A, viewable X, viewable Out, detail::call_option... Options>
@@ -166,6 +166,7 @@ void fold(E const& ex, A const& a, X const& x, Out&& out, Options&&... options) 
   check_argument(answer.size() == 1, "fold", "out.size()", answer.size(), "1");
   check_argument(answer.data() != nullptr, "fold", "out.data()", answer.data(), "not null");
   check_argument(items.empty() || items.data() != nullptr, "fold", "x.data()", items.data(), "not null");
+  detail::check_item_count<A>("fold", items.size());
   detail::call_workspace ws(ex, options...);
   static_assert(detail::has_backend<E, fold_loop<A>, decltype(items), decltype(answer), order_tag, workspace&>,
                 "no backend of fold for this executor: include <fanfold/kernel/fold.hpp> for device executors");
@@ -186,6 +187,7 @@ typename A::output fold(E const& ex, A const& a, X const& x, Options&&... option
   require_laws<order_tag, A>();
   auto const items = as_const(as_view(x));
   check_argument(items.empty() || items.data() != nullptr, "fold", "x.data()", items.data(), "not null");
+  detail::check_item_count<A>("fold", items.size());
   if (items.empty()) return empty_answer(a);
   detail::call_workspace ws(ex, options...);
   return a.lower(detail::fold_state(ex, a, items, ws.get()));

@@ -81,6 +81,7 @@ std::int64_t fold_by_key(E const& ex, A const& a, Keys const& keys_sorted, X con
   auto const answers = as_matrix_view(out);
   auto const answer_keys = as_view(out_keys);
   detail::check_keyed(keys, items, answer_keys, answers);
+  detail::check_item_count<A>("fold_by_key", items.rows());
   detail::call_workspace ws(ex, options...);
   workspace::frame frame(ws.get());
   auto const offsets = frame.take<std::int64_t>(keys.size() + 1);
@@ -102,6 +103,7 @@ void fold_by_key(E const& ex, A const& a, Keys const& keys_sorted, X const& x, O
   auto const answer_keys = as_view(out_keys);
   auto const runs = as_view(count);
   detail::check_keyed(keys, items, answer_keys, answers);
+  detail::check_item_count<A>("fold_by_key", items.rows());
   check_argument(runs.size() == 1, "fold_by_key", "count.size()", runs.size(), "1");
   detail::call_workspace ws(ex, options...);
   workspace::frame frame(ws.get());

@@ -232,6 +232,7 @@ void run_segmented(char const* function, E const& ex, A const& a, view<std::int6
   check_argument(out.empty() || out.data() != nullptr, function, "out.data()", out.data(), "not null");
   check_message(function, items, entries, out.cols());
   if constexpr (host_executor<E>) check_offsets(function, offsets, entries);
+  check_segment_items<A, E>(function, offsets, entries);
   call_workspace ws(ex, options...);
   auto const empty = find_empty_policy(std::as_const(options)...);
   auto const rows = as_row_monoid(a);

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <type_traits>
 
+#include "fanfold/core/check.hpp"
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/workspace.hpp"
 #include "fanfold/monoid/concept.hpp"
@@ -43,6 +45,27 @@ constexpr void require_laws() {
 }
 
 namespace detail {
+
+/// Refuses more items than a state of A may stand for.
+template <class A>
+void check_item_count(char const* function, std::int64_t items) {
+  if constexpr (item_limit<A> < ~std::uint64_t{0})
+    check_argument(static_cast<std::uint64_t>(items) <= item_limit<A>, function, "number of items", items,
+                   "at most max_items of the aggregator (binned sums with 128-bit limbs take more)");
+}
+
+/// The same for each segment. A device's offsets are not read: there all segments together count.
+template <class A, class E, class Offsets>
+void check_segment_items(char const* function, Offsets const& offsets, std::int64_t items) {
+  if constexpr (item_limit<A> < ~std::uint64_t{0}) {
+    if (static_cast<std::uint64_t>(items) <= item_limit<A>) return;
+    if constexpr (host_executor<E>) {
+      for (std::int64_t s = 1; s < offsets.size(); ++s) check_item_count<A>(function, offsets.data()[s] - offsets.data()[s - 1]);
+    } else {
+      check_item_count<A>(function, items);
+    }
+  }
+}
 
 /// What may follow the outputs of a call: an order tag, a workspace, both or neither.
 template <class O>

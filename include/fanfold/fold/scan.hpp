@@ -227,6 +227,7 @@ void run_scan(E const& ex, scan_loop<M> const& loop, X const& x, Y&& y, Options&
   auto const items = as_const(as_view(x));
   auto const prefixes = as_view(y);
   check_argument(prefixes.size() == items.size(), "scan", "out.size()", prefixes.size(), "x.size()");
+  check_item_count<M>("scan", items.size());
   check_argument(items.empty() || (items.data() != nullptr && prefixes.data() != nullptr), "scan", "data()", "null", "not null");
   check_argument(static_cast<void const*>(items.data()) == prefixes.data() || !overlaps(items, prefixes), "scan", "out",
                  "partly the same memory as x", "all of it or none");

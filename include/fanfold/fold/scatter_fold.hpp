@@ -144,6 +144,7 @@ void scatter_fold(E const& ex, A const& a, Index const& index, X const& x, Out&&
   auto const answers = as_matrix_view(out);
   check_argument(keys.size() == items.rows(), "scatter_fold", "index.size()", keys.size(), "x.rows()");
   check_argument(items.cols() == answers.cols(), "scatter_fold", "x.cols()", items.cols(), "out.cols()");
+  detail::check_item_count<A>("scatter_fold", items.rows());
   detail::call_workspace ws(ex, options...);
   using order_tag = detail::order_of<std::remove_cvref_t<Options>...>;
   require_laws<order_tag, A>();

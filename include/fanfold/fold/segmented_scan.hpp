@@ -61,6 +61,7 @@ void run_segmented_scan(E const& ex, scan_loop<M> const& scan, X const& x, view<
   check_argument(static_cast<void const*>(items.data()) == prefixes.data() || !overlaps(items, prefixes), "segmented_scan", "out",
                  "partly the same memory as x", "all of it or none");
   if constexpr (host_executor<E>) check_offsets("segmented_scan", offsets, items.size());
+  check_segment_items<M, E>("segmented_scan", offsets, items.size());
   if (offsets.size() < 2) return;
   call_workspace ws(ex, options...);
   using loop = segmented_scan_loop<M>;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 
 #include "fanfold/core/config.hpp"
 
@@ -36,6 +37,14 @@ concept aggregator = monoid<A> && requires(A const m, typename A::input const& x
 
 template <class M>
 concept commutative_monoid = monoid<M> && has_law(M::laws, law::commutative);
+
+/// How many items one state may stand for: `A::max_items` where the carrier declares it (a sum whose integers could overflow), else as many
+/// as there are. Loops refuse more.
+template <class A>
+inline constexpr std::uint64_t item_limit = ~std::uint64_t{0};
+template <class A>
+  requires requires { A::max_items; }
+inline constexpr std::uint64_t item_limit<A> = A::max_items;
 
 /// The answer of a fold of no items: `a.empty()` where the aggregator has it, else `lower(identity())`.
 template <aggregator A>

@@ -26,6 +26,7 @@ struct counted {
   using state = with_count<typename A::state>;
   using output = with_count<typename A::output>;
   static constexpr law laws = A::laws & (law::associative | law::commutative | law::bitwise);
+  static constexpr std::uint64_t max_items = item_limit<A>;
 
   A aggregator{};
 

@@ -172,6 +172,7 @@ struct weighted_histogram : detail::histogram_of<binned_sum<double>> {
   using base = detail::histogram_of<binned_sum<double>>;
   using input = weighted<double>;
   static constexpr law laws = law::associative | law::commutative | law::bitwise;
+  static constexpr std::uint64_t max_items = item_limit<binned_sum<double>>;
   using base::base;
 
   state lift(input const& x) const {

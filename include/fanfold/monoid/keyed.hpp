@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct keyed {
   using state = std::vector<keyed_value<Key, typename A::state>>;
   using output = std::vector<keyed_value<Key, typename A::output>>;
   static constexpr law laws = A::laws & (law::associative | law::commutative | law::idempotent | law::bitwise);
+  static constexpr std::uint64_t max_items = item_limit<A>;
 
   A aggregator{};
 

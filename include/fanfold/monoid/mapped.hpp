@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -39,6 +40,7 @@ struct mapped {
   using state = typename A::state;
   using output = std::remove_cvref_t<std::invoke_result_t<Post const&, typename A::output const&>>;
   static constexpr law laws = A::laws;
+  static constexpr std::uint64_t max_items = item_limit<A>;
 
   A aggregator{};
   Pre pre{};

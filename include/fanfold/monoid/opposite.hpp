@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 #include "fanfold/core/config.hpp"
@@ -12,6 +13,7 @@ template <monoid M>
 struct opposite {
   using state = typename M::state;
   static constexpr law laws = M::laws & (law::associative | law::commutative | law::idempotent | law::bitwise);
+  static constexpr std::uint64_t max_items = item_limit<M>;
 
   M monoid{};
 
@@ -24,6 +26,7 @@ struct opposite<M> {
   using state = typename M::state;
   using output = typename M::output;
   static constexpr law laws = M::laws & (law::associative | law::commutative | law::idempotent | law::bitwise);
+  static constexpr std::uint64_t max_items = item_limit<M>;
 
   M monoid{};
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/small_array.hpp"
@@ -47,6 +48,7 @@ struct optional_of {
   using state = maybe<typename A::state>;
   using output = maybe<typename detail::answer_of<A>::type>;
   static constexpr law laws = A::laws & (law::associative | law::commutative | law::idempotent | law::bitwise);
+  static constexpr std::uint64_t max_items = item_limit<A>;
 
   A semigroup{};
 

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -20,6 +21,17 @@ struct first_input {
 
 }  // namespace detail
 
+namespace detail {
+
+template <class... Limits>
+FANFOLD_HD constexpr std::uint64_t least_limit(Limits... limits) {
+  std::uint64_t least = ~std::uint64_t{0};
+  ((least = limits < least ? limits : least), ...);
+  return least;
+}
+
+}  // namespace detail
+
 /// Several aggregators over the same items in one pass: `get<I>(answer)` is the answer of the I-th. The item type is that of the first;
 /// the others' must be constructible from it. States are combined part by part; the laws are those that all parts have.
 template <aggregator... As>
@@ -30,6 +42,7 @@ class product_monoid {
   using state = bundle<typename As::state...>;
   using output = bundle<typename As::output...>;
   static constexpr law laws = (As::laws & ...);
+  static constexpr std::uint64_t max_items = detail::least_limit(item_limit<As>...);
 
   constexpr product_monoid() = default;
   FANFOLD_HD constexpr explicit product_monoid(As const&... parts)

@@ -97,6 +97,7 @@ struct reproducible_moments {
   using state = reproducible_moments_state;
   using output = reproducible_moments_result;
   static constexpr law laws = law::associative | law::commutative | law::bitwise;
+  static constexpr std::uint64_t max_items = item_limit<exact_sum<double>>;
 
   FANFOLD_HD constexpr state identity() const { return {exact_sum<double>{}.identity(), exact_sum<double>{}.identity(), false}; }
   FANFOLD_HD constexpr state lift(input const& x) const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "fanfold/core/config.hpp"
 #include "fanfold/monoid/concept.hpp"
 
@@ -23,6 +25,7 @@ template <monoid M>
 struct segmented_lift {
   using state = headed<typename M::state>;
   static constexpr law laws = M::laws & (law::associative | law::bitwise);
+  static constexpr std::uint64_t max_items = item_limit<M>;
 
   M monoid{};
 
@@ -37,6 +40,7 @@ struct segmented_lift<M> {
   using state = headed<typename M::state>;
   using output = typename M::output;
   static constexpr law laws = M::laws & (law::associative | law::bitwise);
+  static constexpr std::uint64_t max_items = item_limit<M>;
 
   M monoid{};
 

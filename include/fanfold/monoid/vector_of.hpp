@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/small_array.hpp"
 #include "fanfold/monoid/concept.hpp"
@@ -13,6 +15,7 @@ struct vector_of {
   using state = small_array<typename A::state, D>;
   using output = small_array<typename A::output, D>;
   static constexpr law laws = A::laws;
+  static constexpr std::uint64_t max_items = item_limit<A>;
 
   A aggregator{};
 

@@ -78,6 +78,7 @@ struct weighted_vote {
   using state = small_array<typename sum::state, C>;
   using output = verdict<T>;
   static constexpr law laws = law::associative | law::commutative | law::bitwise;
+  static constexpr std::uint64_t max_items = item_limit<sum>;
 
   FANFOLD_HD constexpr state identity() const { return state::filled(sum{}.identity()); }
   FANFOLD_HD constexpr state lift(input const& x) const {
