@@ -1,6 +1,9 @@
 # Shared by the header checks: the compile command of a demanding consumer.
 separate_arguments(FLAGS UNIX_COMMAND "${FLAGS}")
 set(consumer_flags -std=c++20 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Werror -I${INCLUDE_DIR} ${FLAGS})
+if(LIBRARY_INCLUDE)
+  list(APPEND consumer_flags -isystem ${LIBRARY_INCLUDE})
+endif()
 file(MAKE_DIRECTORY ${WORK_DIR})
 
 # Compiles TEXT without generating code; fails the test with the compiler's words.

@@ -274,7 +274,7 @@ std::vector<std::string> check_router_vjp(Router const& router, router_workload<
   auto const first = vjp(serial, load.rows, true), bare = vjp(serial, load.rows, false);
   for (std::int64_t t = 0; t < load.rows; ++t) {
     R max = -math::infinity<R>();
-    for (std::int64_t e = 0; e < n; ++e) max = std::max(max, R(to_arithmetic(load.view()(t, e))));
+    for (std::int64_t e = 0; e < n; ++e) max = (std::max)(max, R(to_arithmetic(load.view()(t, e))));
     for (std::int64_t e = 0; e < n; ++e) {
       R const g = first[static_cast<std::size_t>(t * n + e)];
       bool const zero = !math::isfinite(max) || !math::isfinite(R(to_arithmetic(load.view()(t, e))));
