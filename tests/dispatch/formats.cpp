@@ -9,33 +9,24 @@
 #include "fanfold/dispatch/encode.hpp"
 #include "fanfold/dispatch/grouped_gemm_vjp.hpp"
 #include "fanfold/dispatch/scatter2scatter.hpp"
+#include "fanfold/dispatch/scatter2scatter_vjp.hpp"
 #include "fanfold/route/capacity.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using ints = std::vector<std::int32_t>;
-using doubles = std::vector<double>;
+using support::contents;
+using support::doubles;
+using support::ints;
+using support::matrix;
 using sizes = std::vector<std::int64_t>;
 
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-std::vector<T> contents(view<T> v, std::int64_t n) {
-  return {v.data(), v.data() + n};
-}
-
 // The example that all of these share: five tokens of two slots, four experts.
-ints const ids{2, 0, 2, 1, 0, 2, 3, 2, 2, 0};
+ints const& ids = support::ids_example;
 doubles const weight{.75, .25, .5, .5, .6, .4, .9, .1, .8, .2}, tokens{1, 2, 3, 4, 5};
 
 route::assignment<double const, std::int32_t const> routes() { return {matrix(ids, 5, 2), matrix(weight, 5, 2)}; }
@@ -193,6 +184,47 @@ TEST_CASE("scatter2scatter: the four orders agree, dropped rows are 0, K = 1") {
   CHECK_THROWS_AS(scatter2scatter(serial, p, gathered{matrix(x, 5, inner)}, bank, assignment_sink{matrix(few, 1, outer)}), argument_error);
 }
 
+TEST_CASE("scatter2scatter_vjp: every order against central differences") {
+  dispatch_plan plan(capacity{3}, 5, 2, 4);
+  make_plan(capacity{3}, routes(), plan.view());
+  auto const p = plan.view();
+  std::int64_t const inner = 3, outer = 4;
+  auto x = support::randoms<double>(15, 1), per_assignment = support::randoms<double>(30, 2), rows = support::randoms<double>(36, 3), w = support::randoms<double>(48, 4),
+       factor = support::randoms<double>(10, 5);
+  auto const dy_rows = support::randoms<double>(48, 6), dy_assignments = support::randoms<double>(40, 7);
+  weight_bank<double const> const bank(w.data(), 4, inner, outer);
+  doubles grouped(48), scattered(40);
+  // of a source that `make` builds anew, so that it sees changed inputs, into rows in bin order and an assignment's
+  auto const check = [&](auto const& make, doubles& input, auto... with_weights) {
+    bool const weighted = sizeof...(with_weights) > 0;
+    auto const in_bins = [&] {
+      scatter2scatter(serial, p, make(), bank, row_sink{matrix(grouped, 12, outer)});
+      double sum = 0;
+      for (std::int64_t r = 0; r < 12; ++r)
+        for (std::int64_t c = 0; c < outer && p.src_of[r] >= 0; ++c) sum += grouped[static_cast<std::size_t>(r * outer + c)] * dy_rows[static_cast<std::size_t>(r * outer + c)];
+      return sum;
+    };
+    auto const in_tokens = [&] {
+      scatter2scatter(serial, p, make(), bank, assignment_sink{matrix(scattered, 10, outer)});
+      return support::dot(scattered, dy_assignments);
+    };
+    auto const pull = [&](auto const& dy, auto const& loss) {
+      doubles dx(input.size()), dw(w.size(), 9.0), dfactor(10, 9.0);
+      auto const n = static_cast<std::int64_t>(input.size()) / inner;
+      scatter2scatter_vjp(serial, p, make(), bank, dy, matrix(dx, n, inner), weighted ? matrix(dfactor, 5, 2) : matrix_view<double>(), weight_bank<double>(dw.data(), 4, inner, outer));
+      support::check_gradient("source", input, dx, loss);
+      support::check_gradient("bank", w, dw, loss);
+      if (weighted) support::check_gradient("weight", factor, dfactor, loss);
+    };
+    pull(plan_rows{matrix(dy_rows, 12, outer)}, in_bins);
+    pull(assignment_rows{matrix(dy_assignments, 10, outer)}, in_tokens);
+  };
+  check([&] { return gathered{matrix(std::as_const(x), 5, inner)}; }, x);
+  check([&] { return gathered{matrix(std::as_const(x), 5, inner), matrix(std::as_const(factor), 5, 2)}; }, x, true);
+  check([&] { return assignment_rows{matrix(std::as_const(per_assignment), 10, inner)}; }, per_assignment);
+  check([&] { return plan_rows{matrix(std::as_const(rows), 12, inner)}; }, rows);
+}
+
 TEST_CASE("pack_varlen: worked example; packing and unpacking rows") {
   ints const lengths{2, 0, 3};
   dispatch_plan plan(packed{}, 12, 1, 1);
@@ -229,6 +261,18 @@ TEST_CASE("compact_stable, compact_min_moves: worked example and properties") {
     for (unsigned i = 0; i < 8; ++i) flags[i] = static_cast<std::uint8_t>(bits >> i & 1U);
     auto const a = compact_stable(flags), b = compact_min_moves(flags);
     CHECK(b.moves.size() <= a.moves.size());
+    ints where(8), from(8), to(8);
+    sizes count(2);
+    compaction_view const out{where, from, to, count};
+    auto const same = [&](compaction const& c) {
+      CHECK(count == sizes{c.alive, static_cast<std::int64_t>(c.moves.size())});
+      CHECK(where == c.where);
+      for (std::size_t i = 0; i < c.moves.size(); ++i) CHECK((from[i] == c.moves[i].from && to[i] == c.moves[i].to));
+    };
+    compact_stable(serial, flags, out);
+    same(a);
+    compact_min_moves(serial, flags, out);
+    same(b);
     for (auto const& c : {a, b}) {
       std::vector<int> buffer(8), survivors(8);
       for (std::size_t i = 0; i < 8; ++i) buffer[i] = static_cast<int>(i);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "fanfold/core/check.hpp"
@@ -11,6 +12,8 @@
 #include "fanfold/dispatch/detail/each.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "fanfold/fold/order.hpp"
+#include "fanfold/fold/scan.hpp"
+#include "fanfold/monoid/arithmetic.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::dispatch {
 
@@ -103,6 +106,130 @@ compaction compact_min_moves(Alive const& flags) {
     out.where[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(hole++);
   }
   return out;
+}
+
+/// A compaction in an executor's memory, for buffers of n places. Entries of `from` and `to` past the number of moves are unspecified.
+struct compaction_view {
+  view<std::int32_t> where{};  ///< [n] new position of every old one, -1 for the dead
+  view<std::int32_t> from{};   ///< [n] moves, in the order in which they may be carried out
+  view<std::int32_t> to{};     ///< [n]
+  view<std::int64_t> count{};  ///< [2] survivors, moves
+};
+
+namespace detail {
+
+template <class Flag>
+struct alive_count {
+  view<Flag const> alive{};
+  view<std::int64_t> out{};
+  FANFOLD_HD void operator()(std::int64_t i) const { out.data()[i] = static_cast<bool>(alive.data()[i]) ? 1 : 0; }
+};
+
+/// Survivors in order, `before[i]` of them before place i. The first hole is the dead place with as many survivors before it as places.
+template <class Flag>
+struct stable_places {
+  view<Flag const> alive{};
+  view<std::int64_t const> before{};
+  compaction_view out{};
+  view<std::int64_t> hole{};
+
+  FANFOLD_HD bool lives(std::int64_t i) const { return static_cast<bool>(alive.data()[i]); }
+  FANFOLD_HD void operator()(std::int64_t i) const {
+    std::int64_t const to = before.data()[i], n = alive.size();
+    out.where.data()[i] = lives(i) ? static_cast<std::int32_t>(to) : -1;
+    if (i == n - 1) out.count.data()[0] = to + (lives(i) ? 1 : 0);
+    if (to == i && (!lives(i) || i == n - 1)) hole.data()[0] = lives(i) ? n : i;  // one place of all
+  }
+};
+template <class Flag>
+struct stable_list {
+  stable_places<Flag> base{};
+  FANFOLD_HD void operator()(std::int64_t i) const {
+    std::int64_t const to = base.before.data()[i], hole = base.hole.data()[0];
+    if (i == 0) base.out.count.data()[1] = hole == base.alive.size() ? 0 : base.out.count.data()[0] - hole;
+    if (!base.lives(i) || to == i) return;
+    base.out.from.data()[to - hole] = static_cast<std::int32_t>(i);  // all survivors past the first hole move
+    base.out.to.data()[to - hole] = static_cast<std::int32_t>(to);
+  }
+};
+
+/// The i-th hole below the number of survivors takes the i-th survivor at or past it.
+template <class Flag>
+struct list_few_moves {
+  view<Flag const> alive{};
+  view<std::int64_t const> before{};
+  compaction_view out{};
+
+  FANFOLD_HD bool lives(std::int64_t i) const { return static_cast<bool>(alive.data()[i]); }
+  FANFOLD_HD std::int64_t survivors() const { return before.data()[alive.size() - 1] + (lives(alive.size() - 1) ? 1 : 0); }
+  FANFOLD_HD std::int64_t in_place() const { return survivors() == alive.size() ? survivors() : before.data()[survivors()]; }
+  FANFOLD_HD void operator()(std::int64_t i) const {
+    std::int64_t const m = survivors(), stay = in_place();
+    if (i == 0) out.count.data()[0] = m, out.count.data()[1] = m - stay;
+    if (!lives(i) && i < m) out.to.data()[i - before.data()[i]] = static_cast<std::int32_t>(i);
+    if (lives(i) && i >= m) out.from.data()[before.data()[i] - stay] = static_cast<std::int32_t>(i);
+  }
+};
+template <class Flag>
+struct few_moves_places {
+  list_few_moves<Flag> base{};
+  FANFOLD_HD void operator()(std::int64_t i) const {
+    std::int32_t place = -1;
+    if (base.lives(i)) place = i < base.survivors() ? static_cast<std::int32_t>(i) : base.out.to.data()[base.before.data()[i] - base.in_place()];
+    base.out.where.data()[i] = place;
+  }
+};
+
+struct no_survivors {
+  view<std::int64_t> count{};
+  FANFOLD_HD void operator()(std::int64_t i) const { count.data()[i] = 0; }
+};
+
+template <class Flag>
+void check_compaction(char const* function, view<Flag const> alive, compaction_view const& out) {
+  std::int64_t const n = alive.size();
+  check_argument(n <= most_rows, function, "size of alive", n, "at most 2^31 - 1");
+  check_argument(out.where.size() == n && out.from.size() == n && out.to.size() == n, function, "size of out.where", out.where.size(), "that of alive, as the other lists");
+  check_argument(out.count.size() == 2, function, "size of out.count", out.count.size(), "2");
+}
+
+template <class E, class Flag>
+view<std::int64_t const> survivors_before(E const& ex, workspace::frame& frame, view<Flag const> alive, workspace& ws) {
+  auto const one = frame.template take<std::int64_t>(alive.size()), before = frame.template take<std::int64_t>(alive.size());
+  for_each(ex, alive_count<Flag>{alive, one}, alive.size());
+  scan(ex, plus<std::int64_t>{}, as_const(one), before, scan_kind::exclusive, ws);
+  return before;
+}
+
+}  // namespace detail
+
+/// The same as compact_stable(alive), into memory that the executor can write, on any executor.
+template <executor E, viewable Alive, fanfold::detail::call_option... Options>
+void compact_stable(E const& ex, Alive const& flags, compaction_view const& out, Options&&... options) {
+  auto const alive = as_const(as_view(flags));
+  using Flag = typename std::remove_cv_t<decltype(alive)>::value_type;
+  detail::check_compaction("compact_stable", alive, out);
+  if (alive.size() == 0) return for_each(ex, detail::no_survivors{out.count}, 2);
+  fanfold::detail::call_workspace scratch(ex, options...);
+  workspace::frame frame(scratch.get());
+  auto const before = detail::survivors_before(ex, frame, alive, scratch.get());
+  detail::stable_places<Flag> const places{alive, before, out, frame.template take<std::int64_t>(1)};
+  for_each(ex, places, alive.size());
+  for_each(ex, detail::stable_list<Flag>{places}, alive.size());
+}
+
+/// The same as compact_min_moves(alive), into memory that the executor can write, on any executor.
+template <executor E, viewable Alive, fanfold::detail::call_option... Options>
+void compact_min_moves(E const& ex, Alive const& flags, compaction_view const& out, Options&&... options) {
+  auto const alive = as_const(as_view(flags));
+  using Flag = typename std::remove_cv_t<decltype(alive)>::value_type;
+  detail::check_compaction("compact_min_moves", alive, out);
+  if (alive.size() == 0) return for_each(ex, detail::no_survivors{out.count}, 2);
+  fanfold::detail::call_workspace scratch(ex, options...);
+  workspace::frame frame(scratch.get());
+  detail::list_few_moves<Flag> const list{alive, detail::survivors_before(ex, frame, alive, scratch.get()), out};
+  for_each(ex, list, alive.size());
+  for_each(ex, detail::few_moves_places<Flag>{list}, alive.size());
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::dispatch
