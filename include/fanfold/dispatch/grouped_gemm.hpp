@@ -146,15 +146,14 @@ struct bin_rows {
   Source const& source;
   plan_view const& plan;
   std::int64_t first;
+  static constexpr bool by_term = false;
 
   template <class A>
-  void fill(std::int64_t r, std::int64_t k, std::int64_t terms, A* to) const {
-    auto const from = source.row(plan, first + r);
-    using T = typename Source::value_type;
-    if (from.scaled)
-      for (std::int64_t i = 0; i < terms; ++i) to[i] = to_arithmetic(from_arithmetic<T>(from.factor * to_arithmetic(from.data[k + i])));
-    else
-      for (std::int64_t i = 0; i < terms; ++i) to[i] = to_arithmetic(from.data[k + i]);
+  void fill(std::int64_t rows, std::int64_t k, std::int64_t terms, A* to) const {
+    for (std::int64_t r = 0; r < rows; ++r, to += gemm_shape<A>::stride) {
+      auto const row = source.row(plan, first + r);
+      for (std::int64_t i = 0; i < terms; ++i) to[i] = element_of<A>(row, k + i);
+    }
   }
 };
 
@@ -168,12 +167,8 @@ struct expert_blocks {
   A const* block(std::int64_t panel, std::int64_t first, std::int64_t terms, A* scratch) const {
     return bank.template block<A>(expert, panel, first, terms, scratch);
   }
-  template <class A>
-  A const* next_block(std::int64_t panel, std::int64_t first, std::int64_t terms) const {
-    return bank.template next_block<A>(expert, panel, first, terms);
-  }
   auto stored_block(std::int64_t panel, std::int64_t first) const { return bank.stored_block(expert, panel, first); }
-  auto next_stored_block(std::int64_t panel, std::int64_t next) const { return bank.next_stored_block(expert, panel, next); }
+  memory_range ahead(std::int64_t panel, std::int64_t first, std::int64_t terms) const { return bank.ahead(expert, panel, first, terms); }
 };
 
 template <class Sink>

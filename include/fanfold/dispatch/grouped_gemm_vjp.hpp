@@ -27,22 +27,54 @@ struct bias_gradient_loop {};
 
 namespace detail {
 
-/// Columns of a bin's rows as rows of the left operand: X^T.
+/// Columns of a bin's rows as rows of the left operand, X^T, as they lie: term by term.
 template <class Source>
 struct bin_columns {
   Source const& source;
   plan_view const& plan;
   std::int64_t first_row, first_column;
+  static constexpr bool by_term = true;
 
   template <class A>
-  void fill(std::int64_t i, std::int64_t r, std::int64_t terms, A* to) const {
-    using T = typename Source::value_type;
+  void fill(std::int64_t columns, std::int64_t first, std::int64_t terms, A* to) const {
+    using shape = gemm_shape<A>;
+    std::int64_t const tiles = fanfold::detail::divide_up(columns, shape::height);
     for (std::int64_t k = 0; k < terms; ++k) {
-      auto const from = source.row(plan, first_row + r + k);
-      A const x = to_arithmetic(from.data[first_column + i]);
-      to[k] = from.scaled ? to_arithmetic(from_arithmetic<T>(from.factor * x)) : x;
+      auto const row = source.row(plan, first_row + first + k);
+      for (std::int64_t tile = 0, begin = 0; tile < tiles; ++tile) {
+        std::int64_t const m = even_split(columns, tiles, tile + 1) - begin;
+        A* const out = to + tile * (shape::height * shape::stride) + k * shape::height;
+        if (m == shape::height)
+          for (std::int64_t i = 0; i < shape::height; ++i) out[i] = element_of<A>(row, first_column + begin + i);
+        else
+          for (std::int64_t i = 0; i < m; ++i) out[i] = element_of<A>(row, first_column + begin + i);
+        begin += m;
+      }
     }
   }
+};
+
+/// Rows of a bin as the right operand.
+template <class Source>
+struct bin_blocks {
+  Source const& source;
+  plan_view const& plan;
+  std::int64_t first_row;
+  static constexpr bool widens = false;
+
+  template <class A>
+  A const* block(std::int64_t panel, std::int64_t first, std::int64_t terms, A* out) const {
+    using shape = gemm_shape<A>;
+    std::int64_t const columns = source.width(), begin = panel * shape::panel, width = shape::vectors_of(columns, panel) * shape::lanes;
+    std::int64_t const n = columns - begin < width ? columns - begin : width;
+    for (std::int64_t k = 0; k < terms; ++k) {
+      auto const row = source.row(plan, first_row + first + k);
+      for (std::int64_t c = 0; c < n; ++c) out[k * width + c] = element_of<A>(row, begin + c);
+      for (std::int64_t c = n; c < width; ++c) out[k * width + c] = A(0);
+    }
+    return out;
+  }
+  memory_range ahead(std::int64_t, std::int64_t, std::int64_t) const { return {}; }
 };
 
 template <class DT>
@@ -53,7 +85,11 @@ struct weight_store {
 
   template <class A>
   void operator()(std::int64_t r, std::int64_t column, std::int64_t n, A const* const* sums) const {
-    for (std::int64_t c = 0; c < n; ++c) out(expert, first + r, column + c) = from_arithmetic<DT>(static_cast<arithmetic_t<DT>>(sums[0][c]));
+    DT* const to = &out(expert, first + r, column);
+    if (out.outer_stride == 1)
+      for (std::int64_t c = 0; c < n; ++c) to[c] = from_arithmetic<DT>(static_cast<arithmetic_t<DT>>(sums[0][c]));
+    else
+      for (std::int64_t c = 0; c < n; ++c) to[c * out.outer_stride] = from_arithmetic<DT>(static_cast<arithmetic_t<DT>>(sums[0][c]));
   }
 };
 
@@ -65,26 +101,37 @@ struct widened_rows {
 
 }  // namespace detail
 
-/// Host form of dW_e = X_e^T dY_e; an empty bin has zero terms and writes zeros.
+namespace detail {
+
+/// out_e = L_e^T R_e for rows l and r of every bin; an empty bin has zero terms and writes zeros.
+template <class A, host_executor E, class L, class R, class DT>
+void multiply_columns(E const& ex, plan_view const& plan, L const& l, R const& r, weight_bank<DT> const& out, workspace& ws) {
+  using shape = gemm_shape<A>;
+  std::int64_t longest = 0;
+  for (std::int64_t e = 0; e < plan.experts(); ++e) longest = plan.kept[e] > longest ? plan.kept[e] : longest;
+  gemm_scratch<A> const scratch(longest, 1, true);
+  std::int64_t const parts = fanfold::detail::divide_up(out.inner, scratch.rows), units = fanfold::detail::divide_up(out.outer, shape::panel);
+  for_each_task(ex, plan.experts() * parts, scratch.bytes(), ws, [&](std::int64_t task, void* memory) {
+    std::int64_t const e = task / parts, part = task % parts, begin = even_split(out.inner, parts, part), end = even_split(out.inner, parts, part + 1);
+    gemm_scratch<A> mine = scratch;
+    mine.blocks = fanfold::detail::divide_up(plan.kept[e], shape::block);
+    gemm_task<A>(bin_columns<L>{l, plan, plan.offsets[e], begin}, end - begin, bin_blocks<R>{r, plan, plan.offsets[e]}, plan.kept[e], out.outer, 0, units,
+                 weight_store<DT>{out, e, begin}, mine, memory);
+  });
+}
+
+}  // namespace detail
+
+/// Host form of dW_e = X_e^T dY_e. Where dW is stored transposed, as dY_e^T X_e: the same sums, and stores lie side by side.
 template <host_executor E, class Source, class G, class DT>
 void run_loop(E const& ex, weight_gradient_loop<Source> const& loop, plan_view const& plan, matrix_view<G const> drows, weight_bank<DT> const& dweights,
               workspace& ws) {
   using A = arithmetic_t<typename Source::value_type>;
-  std::int64_t longest = 0;
-  for (std::int64_t e = 0; e < plan.experts(); ++e) longest = plan.kept[e] > longest ? plan.kept[e] : longest;
-  detail::gemm_scratch<A> const scratch(longest, 1, true);
-  std::int64_t const parts = fanfold::detail::divide_up(dweights.inner, scratch.rows), units = fanfold::detail::divide_up(dweights.outer, detail::gemm_shape<A>::panel);
-  for_each_task(ex, plan.experts() * parts, scratch.bytes(), ws, [&](std::int64_t task, void* memory) {
-    std::int64_t const e = task / parts, part = task % parts, terms = plan.kept[e];
-    std::int64_t const begin = detail::even_split(dweights.inner, parts, part), end = detail::even_split(dweights.inner, parts, part + 1);
-    weight_bank<G const> right(drows.data() + plan.offsets[e] * drows.stride(), 1, terms, dweights.outer);
-    right.inner_stride = drows.stride();
-    detail::gemm_scratch<A> mine = scratch;
-    mine.blocks = fanfold::detail::divide_up(terms, detail::gemm_shape<A>::block);
-    detail::bin_columns<Source> const left{loop.source, plan, plan.offsets[e], begin};
-    detail::gemm_task<A>(left, end - begin, detail::expert_blocks<weight_bank<G const>>{right, 0}, terms, dweights.outer, 0, units,
-                         detail::weight_store<DT>{dweights, e, begin}, mine, memory);
-  });
+  plan_rows<G> const right{drows};
+  if (dweights.inner_stride == 1 && dweights.outer_stride != 1)
+    detail::multiply_columns<A>(ex, plan, right, loop.source, dweights.transposed(), ws);
+  else
+    detail::multiply_columns<A>(ex, plan, loop.source, right, dweights, ws);
 }
 
 /// Host form of db_e = column sums of dY_e by the row tree.

@@ -53,29 +53,24 @@ struct weight_bank {
   /// Terms [first, first + terms) of a panel of columns as a k-major block, zero past the last column.
   template <class A>
   A const* block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms, A* out) const {
-    constexpr std::int64_t width = detail::gemm_shape<A>::panel;
-    copy_block(e, panel * width, first, terms, out, [](T const& x) { return static_cast<A>(to_arithmetic(x)); }, std::integral_constant<std::int64_t, width>{});
+    copy_block<detail::gemm_shape<A>>(e, panel, first, terms, out, [](T const& x) { return static_cast<A>(to_arithmetic(x)); });
     return out;
   }
-  template <class A>
-  A const* next_block(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const {
-    return nullptr;
-  }
+  detail::memory_range ahead(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const { return {}; }
 
-  template <class U, class F, std::int64_t Width>
-  FANFOLD_NOINLINE void copy_block(std::int64_t e, std::int64_t column, std::int64_t first, std::int64_t terms, U* FANFOLD_RESTRICT out, F convert,
-                                   std::integral_constant<std::int64_t, Width>) const {
-    std::int64_t const n = outer - column < Width ? outer - column : Width;
+  template <class Shape, class U, class F>
+  FANFOLD_NOINLINE void copy_block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms, U* FANFOLD_RESTRICT out, F convert) const {
+    std::int64_t const column = panel * Shape::panel, width = Shape::vectors_of(outer, panel) * Shape::lanes, n = outer - column < width ? outer - column : width;
     T const* const from = data + e * expert_stride + first * inner_stride + column * outer_stride;
-    if (outer_stride == 1 && n == Width) {
+    if (outer_stride == 1 && n == Shape::panel) {
       for (std::int64_t k = 0; k < terms; ++k)
-        for (std::int64_t c = 0; c < Width; ++c) out[k * Width + c] = convert(from[k * inner_stride + c]);
+        for (std::int64_t c = 0; c < Shape::panel; ++c) out[k * Shape::panel + c] = convert(from[k * inner_stride + c]);
       return;
     }
     for (std::int64_t c = 0; c < n; ++c)
-      for (std::int64_t k = 0; k < terms; ++k) out[k * Width + c] = convert(from[k * inner_stride + c * outer_stride]);
+      for (std::int64_t k = 0; k < terms; ++k) out[k * width + c] = convert(from[k * inner_stride + c * outer_stride]);
     for (std::int64_t k = 0; k < terms; ++k)
-      for (std::int64_t c = n; c < Width; ++c) out[k * Width + c] = U{};
+      for (std::int64_t c = n; c < width; ++c) out[k * width + c] = U{};
   }
 };
 
@@ -92,14 +87,12 @@ struct bank_pair {
   A const* block(std::int64_t e, std::int64_t panel, std::int64_t k, std::int64_t terms, A* out) const {
     return (panel % 2 == 0 ? first : second).template block<A>(e, panel / 2, k, terms, out);
   }
-  template <class A>
-  A const* next_block(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const {
-    return nullptr;
-  }
+  detail::memory_range ahead(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const { return {}; }
 };
 
-/// Weights in the order in which `grouped_gemm` reads them, [E][panels][inner][panel width], made once and used for any number of calls. Owns its
-/// memory, in the storage type T; the panel width belongs to the compile target. `Interleaved` = 2: a pair of banks, panels alternating.
+/// Weights in the order in which `grouped_gemm` reads them, [E][panels][inner][panel width], made once and used for any number of calls. The last
+/// panel is as wide as its vectors. Owns its memory, in the storage type T; the panel width belongs to the compile target. `Interleaved` = 2: a
+/// pair of banks, panels alternating.
 template <class T, int Interleaved = 1>
 class packed_bank {
  public:
@@ -126,16 +119,13 @@ class packed_bank {
   std::int64_t experts() const { return experts_; }
   std::int64_t inner() const { return inner_; }
   std::int64_t outer() const { return outer_; }
-  std::size_t bytes() const { return static_cast<std::size_t>(experts_ * panels() * inner_ * width) * sizeof(T); }
+  std::size_t bytes() const { return static_cast<std::size_t>(experts_ * Interleaved * padded() * inner_) * sizeof(T); }
 
   template <class A>
   static constexpr bool needs_scratch = !std::is_same_v<A, T>;
   /// Whether the kernel can widen blocks as it reads them, which pays for few rows.
   static constexpr bool widens = std::is_same_v<T, bfloat16>;
   T const* stored_block(std::int64_t e, std::int64_t panel, std::int64_t first) const { return at(e, panel, first); }
-  T const* next_stored_block(std::int64_t e, std::int64_t panel, std::int64_t next) const {
-    return e == experts_ - 1 && panel == panels() - 1 && next >= inner_ ? nullptr : at(e, panel, next);
-  }
   template <class A>
   A const* block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms, A* out) const {
     static_assert(std::is_same_v<A, arithmetic>);
@@ -143,15 +133,14 @@ class packed_bank {
     if constexpr (std::is_same_v<A, T>)
       return from;
     else
-      return widen(from, out, terms * width), out;
+      return widen(from, out, terms * width_of(panel)), out;
   }
-  /// Where the block that follows lies: the next terms of the panel or the next panel, adjacent either way.
-  template <class A>
-  A const* next_block(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms) const {
-    if constexpr (std::is_same_v<A, T>)
-      return next_stored_block(e, panel, first + terms);
-    else
-      return nullptr;
+  /// Memory of the length of a block at a distance that the second-level cache holds; what follows a block is the next one that is read.
+  detail::memory_range ahead(std::int64_t e, std::int64_t panel, std::int64_t first, std::int64_t terms) const {
+    std::int64_t const begin = (at(e, panel, first) - data_.get()) * static_cast<std::int64_t>(sizeof(T)) + shape::ahead;
+    std::int64_t const left = static_cast<std::int64_t>(bytes()) - begin, all = terms * width_of(panel) * static_cast<std::int64_t>(sizeof(T));
+    if (left <= 0) return {};
+    return {static_cast<char const*>(static_cast<void const*>(data_.get())) + begin, left < all ? left : all};
   }
 
  private:
@@ -164,18 +153,22 @@ class packed_bank {
     data_.reset(static_cast<T*>(::operator new(bytes(), std::align_val_t{64})));
   }
 
-  std::int64_t panels() const { return (outer_ + width - 1) / width * Interleaved; }
-  T* at(std::int64_t e, std::int64_t panel, std::int64_t k) const { return data_.get() + ((e * panels() + panel) * inner_ + k) * width; }
+  using shape = detail::gemm_shape<arithmetic>;
+  std::int64_t padded() const { return (outer_ + shape::lanes - 1) / shape::lanes * shape::lanes; }
+  std::int64_t width_of(std::int64_t panel) const { return shape::vectors_of(outer_, panel / Interleaved) * shape::lanes; }
+  T* at(std::int64_t e, std::int64_t panel, std::int64_t k) const {
+    std::int64_t const before = panel / Interleaved * width * Interleaved + panel % Interleaved * width_of(panel);
+    return data_.get() + (e * padded() * Interleaved + before) * inner_ + k * width_of(panel);
+  }
 
   template <class E, class U>
   void pack(E const& ex, weight_bank<U> const& w, std::int64_t which) {
     static_assert(std::is_same_v<std::remove_const_t<U>, T>, "a packed_bank keeps the storage type of its weights");
-    std::int64_t const each = panels() / Interleaved;
+    std::int64_t const each = (outer_ + width - 1) / width;
     check_argument(w.data != nullptr || bytes() == 0, "packed_bank", "weights", "null", "not null");
     for_each_task(ex, experts_ * each, [&](std::int64_t task) {
       std::int64_t const e = task / each, panel = task % each;
-      w.copy_block(e, panel * width, 0, inner_, at(e, panel * Interleaved + which, 0), [](T const& x) { return x; },
-                   std::integral_constant<std::int64_t, width>{});
+      w.template copy_block<shape>(e, panel, 0, inner_, at(e, panel * Interleaved + which, 0), [](T const& x) { return x; });
     });
   }
 

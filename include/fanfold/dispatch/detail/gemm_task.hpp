@@ -17,9 +17,11 @@ struct scaled_source {
   bool scaled;
 };
 
-/// Start of part `i` of `parts` nearly equal parts of n.
-constexpr std::int64_t even_split(std::int64_t n, std::int64_t parts, std::int64_t i) {
-  return n / parts * i + (i < n % parts ? i : n % parts);
+/// Element i of a row, scaled and rounded as its factor says.
+template <class A, class T>
+A element_of(scaled_source<T> const& row, std::int64_t i) {
+  if (!row.scaled) return static_cast<A>(to_arithmetic(row.data[i]));
+  return static_cast<A>(to_arithmetic(from_arithmetic<T>(row.factor * to_arithmetic(row.data[i]))));
 }
 
 /// Memory of one task and how many rows it takes at once, so that the copied rows stay within half of a second-level cache.
@@ -56,25 +58,25 @@ FANFOLD_NOINLINE void gemm_task(Left const& left, std::int64_t rows, Blocks cons
   A* const a = scratch.left(memory);
   A* const sums = scratch.sums(memory);
   auto const terms_of = [&](std::int64_t b) { return terms - b * shape::block < shape::block ? terms - b * shape::block : shape::block; };
-  for (std::int64_t b = 0; b < scratch.blocks; ++b)
-    for (std::int64_t r = 0; r < rows; ++r) left.fill(r, b * shape::block, terms_of(b), a + (b * scratch.rows + r) * shape::stride);
+  for (std::int64_t b = 0; b < scratch.blocks; ++b) left.fill(rows, b * shape::block, terms_of(b), a + b * scratch.rows * shape::stride);
   for (std::int64_t u = unit; u < unit_end; ++u) {
+    int const vectors = shape::vectors_of(columns, u);
     for (int p = 0; p < Store::panels; ++p) {
       A* const c = sums + p * scratch.rows * shape::panel;
       std::int64_t const panel = u * Store::panels + p;
       if (terms == 0)
         for (std::int64_t i = 0; i < rows * shape::panel; ++i) c[i] = A(0);
       for (std::int64_t b = 0; b < scratch.blocks; ++b) {
+        A const* const rows_of_block = a + b * scratch.rows * shape::stride;
+        std::int64_t const first = b * shape::block, n = terms_of(b);
         if constexpr (Blocks::widens) {
           if (rows < 12) {  // beyond, widening a block once for all row tiles is cheaper
-            multiply_panel(a + b * scratch.rows * shape::stride, rows, blocks.stored_block(panel, b * shape::block), terms_of(b), c, b > 0,
-                           blocks.next_stored_block(panel, b * shape::block + terms_of(b)));
+            multiply_panel<Left::by_term>(rows_of_block, rows, blocks.stored_block(panel, first), vectors, n, c, b > 0, blocks.ahead(panel, first, n));
             continue;
           }
         }
-        A const* const w = blocks.template block<A>(panel, b * shape::block, terms_of(b), scratch.block(memory));
-        multiply_panel(a + b * scratch.rows * shape::stride, rows, w, terms_of(b), c, b > 0,
-                       blocks.template next_block<A>(panel, b * shape::block, terms_of(b)));
+        A const* const w = blocks.template block<A>(panel, first, n, scratch.block(memory));
+        multiply_panel<Left::by_term>(rows_of_block, rows, w, vectors, n, c, b > 0, blocks.ahead(panel, first, n));
       }
     }
     std::int64_t const column = u * shape::panel, n = columns - column < shape::panel ? columns - column : shape::panel;
