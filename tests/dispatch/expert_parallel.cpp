@@ -9,6 +9,7 @@
 #include "fanfold/dispatch/moe_layer.hpp"
 #include "support/allocations.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 #include "support/executors.hpp"
 
 using namespace fanfold;
@@ -16,29 +17,14 @@ using namespace fanfold::dispatch;
 
 namespace {
 
-using floats = std::vector<float>;
-using ints = std::vector<std::int32_t>;
+using support::floats;
+using support::ints;
+using support::matrix;
+using network = support::network<float>;
 using router = route::token_choice<route::softmax_score, route::top_k, route::sum_norm>;
 using bank = ffn_experts<ffn_weights<float const>>;
 
-floats randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  floats v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = static_cast<float>(static_cast<int>(engine() % 2001) - 1000) / 1024;
-  return v;
-}
-
-struct network {
-  std::int64_t experts, inner, wide;
-  floats gate, up, down;
-  network(std::int64_t e, std::int64_t h, std::int64_t i, unsigned seed)
-      : experts(e), inner(h), wide(i), gate(randoms(e * h * i, seed)), up(randoms(e * h * i, seed + 1)), down(randoms(e * i * h, seed + 2)) {}
-  ffn_weights<float const> view() const { return part(0, experts); }
-  ffn_weights<float const> part(std::int64_t first, std::int64_t count) const {
-    std::int64_t const skip = first * inner * wide;
-    return {{gate.data() + skip, count, inner, wide}, {up.data() + skip, count, inner, wide}, {down.data() + skip, count, wide, inner}};
-  }
-};
+floats randoms(std::int64_t n, unsigned seed) { return support::randoms<float>(n, seed); }
 
 /// Tokens dealt over P ranks unevenly; the first rank has none where there are more than two.
 template <int P>
@@ -50,7 +36,7 @@ std::vector<std::int64_t> starts(std::int64_t tokens) {
 
 template <int P>
 void check_equal_to_one_process(exchange_form form) {
-  std::int64_t const tokens = 53, experts = 16, inner = 10;
+  std::int64_t const tokens = 53, experts = 24, inner = 10;
   network const n(experts, inner, 7, 3);
   auto const x = randoms(tokens * inner, 1), logits = randoms(tokens * experts, 2);
   floats expected(x.size()), y(x.size());
@@ -96,10 +82,11 @@ void check_equal_to_one_process(exchange_form form) {
 
 }  // namespace
 
-TEST_CASE("expert_parallel over meshes of 1, 2, 4 and 8 ranks has the bits of one process") {
-  for (auto form : {exchange_form::row_a_token_and_rank, exchange_form::row_an_assignment}) {
+TEST_CASE("expert_parallel over meshes of 1, 2, 3, 4 and 8 ranks has the bits of one process") {
+  for (auto form : {exchange_form::row_a_token_and_rank, exchange_form::row_an_assignment, exchange_form::every_token}) {
     check_equal_to_one_process<1>(form);
     check_equal_to_one_process<2>(form);
+    check_equal_to_one_process<3>(form);
     check_equal_to_one_process<4>(form);
     check_equal_to_one_process<8>(form);
   }
@@ -127,6 +114,109 @@ TEST_CASE("expert_parallel: rows of the worked example; a row a (token, rank) ne
   CHECK(moved[1] == 4 * (4 + 2 * 8 + 4) + 2 * 8);
 }
 
+namespace {
+
+/// A mesh that counts the bytes between nodes apart.
+template <int P, int RanksANode>
+class node_mesh {
+ public:
+  static constexpr std::int64_t size() { return P; }
+  static constexpr std::int64_t local_ranks() { return P; }
+  static constexpr std::int64_t rank(std::int64_t i) { return i; }
+  template <class T>
+  void all_gather(view<view<T const> const> send, view<view<std::type_identity_t<T>> const> receive) const {
+    mesh_.all_gather(send, receive);
+  }
+  template <class T>
+  void all_to_all_v(view<view<T const> const> send, matrix_view<std::int64_t const> send_counts, view<view<std::type_identity_t<T>> const> receive,
+                    matrix_view<std::int64_t const> receive_counts) const {
+    for (int p = 0; p < P; ++p)
+      for (int q = 0; q < P; ++q)
+        if (p / RanksANode != q / RanksANode && std::is_same_v<T, float>) slow_ += send_counts(p, q);
+    mesh_.all_to_all_v(send, send_counts, receive, receive_counts);
+  }
+  std::int64_t slow_floats() const { return slow_; }
+
+ private:
+  local_mesh<P> mesh_;
+  mutable std::int64_t slow_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("expert_parallel in two levels: ranks fold in their node, nodes after; a row a (token, node) crosses") {
+  std::int64_t const tokens = 40, experts = 16, inner = 6, slots = 5, each = 2;
+  network const n(experts, inner, 7, 3);
+  auto const x = randoms(tokens * inner, 1), w = randoms(tokens * slots, 2), init = randoms(tokens * inner, 4);
+  auto const ids = support::random_ids(tokens * slots, experts, 5);
+  constexpr int ranks = 8, a_node = 4;
+  // the bracket by hand: what each rank's experts give alone, folded by node, then onto init
+  std::vector<floats> part(ranks, floats(x.size()));
+  auto const hit = [&](std::int64_t t, std::int64_t rank) {
+    bool any = false;
+    for (std::int64_t s = 0; s < slots; ++s) {
+      std::int32_t const e = ids[static_cast<std::size_t>(t * slots + s)];
+      any = any || (e >= 0 && e / each == rank);
+    }
+    return any;
+  };
+  for (std::int64_t q = 0; q < ranks; ++q) {
+    ints mine = ids;
+    for (auto& e : mine) e = e >= 0 && e / each == q ? e : -1;
+    auto plan = support::plan_of(mine, slots, experts);
+    expert_ffn(serial, ffn_policy{}, plan.view(), n.view(), matrix(x, tokens, inner), matrix(w, tokens, slots), matrix(part[static_cast<std::size_t>(q)], tokens, inner));
+  }
+  floats expected = init;
+  std::int64_t crossing = 0;
+  std::vector<std::int64_t> const start = starts<ranks>(tokens);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    std::int64_t home = 0;
+    while (start[static_cast<std::size_t>(home) + 1] <= t) ++home;
+    for (std::int64_t node = 0; node < ranks / a_node; ++node) {
+      bool any = false;
+      floats sum(static_cast<std::size_t>(inner));
+      for (std::int64_t q = node * a_node; q < (node + 1) * a_node; ++q) {
+        if (!hit(t, q)) continue;
+        for (std::int64_t c = 0; c < inner; ++c) {
+          float const p = part[static_cast<std::size_t>(q)][static_cast<std::size_t>(t * inner + c)];
+          float& to = sum[static_cast<std::size_t>(c)];
+          to = any ? to + p : p;
+        }
+        any = true;
+      }
+      if (!any) continue;
+      crossing += home / a_node != node;
+      for (std::int64_t c = 0; c < inner; ++c) expected[static_cast<std::size_t>(t * inner + c)] += sum[static_cast<std::size_t>(c)];
+    }
+  }
+  floats y(x.size(), 7.0f);
+  std::vector<bank> banks;
+  std::vector<rank_batch<float>> batches;
+  for (std::int64_t q = 0; q < ranks; ++q) {
+    std::int64_t const first = start[static_cast<std::size_t>(q)], count = start[static_cast<std::size_t>(q) + 1] - first;
+    banks.push_back(bank{n.part(q * each, each)});
+    batches.push_back({{x.data() + first * inner, count, inner}, {{ids.data() + first * slots, count, slots}, {w.data() + first * slots, count, slots}},
+                       {init.data() + first * inner, count, inner}, {y.data() + first * inner, count, inner}});
+  }
+  workspace ws;
+  node_mesh<ranks, a_node> const mesh;
+  auto const step = [&] { expert_parallel(serial, mesh, row_a_token_and_node{.ranks_a_node = a_node}, {.experts_a_rank = each}, experts, banks, batches, ws); };
+  step();
+  CHECK(support::same_bits(y, expected));
+  // a row and its weights there, a partial result back
+  CHECK(mesh.slow_floats() == crossing * (inner + slots + inner));
+  node_mesh<ranks, a_node> const flat;
+  expert_parallel(serial, flat, exchange_form::row_a_token_and_rank, {.experts_a_rank = each}, experts, banks, batches, ws);
+  CHECK(flat.slow_floats() > mesh.slow_floats());
+  CHECK(support::largest_difference(y, expected) < 1e-4);
+  step();
+  support::allocation_count const count;
+  step();
+  CHECK(count.get() == 0);
+  CHECK_THROWS_WITH_AS(expert_parallel(serial, mesh, row_a_token_and_node{.ranks_a_node = 3}, {.experts_a_rank = each}, experts, banks, batches), doctest::Contains("ranks_a_node"),
+                       argument_error);
+}
+
 TEST_CASE("expert_parallel: owners in any order, init, drops within a rank, weights on the tokens") {
   std::int64_t const tokens = 24, inner = 6, slots = 3;
   network const n(5, inner, 4, 3);
@@ -140,9 +230,7 @@ TEST_CASE("expert_parallel: owners in any order, init, drops within a rank, weig
   floats const g0 = pick(n.gate, {1, 3, 4}), u0 = pick(n.up, {1, 3, 4}), d0 = pick(n.down, {1, 3, 4}), g1 = pick(n.gate, {0, 2}), u1 = pick(n.up, {0, 2}), d1 = pick(n.down, {0, 2});
   ffn_weights<float const> const w0{{g0.data(), 3, inner, 4}, {u0.data(), 3, inner, 4}, {d0.data(), 3, 4, inner}}, w1{{g1.data(), 2, inner, 4}, {u1.data(), 2, inner, 4}, {d1.data(), 2, 4, inner}};
   auto const x = randoms(tokens * inner, 1), w = randoms(tokens * slots, 2), init = randoms(tokens * inner, 4);
-  ints ids(static_cast<std::size_t>(tokens * slots));
-  std::mt19937 engine(2);
-  for (auto& id : ids) id = static_cast<std::int32_t>(engine() % 6) - 1;
+  auto const ids = support::random_ids(tokens * slots, 5, 2);
   for (bool before : {false, true}) {
     floats expected(x.size()), y(x.size());
     dispatch_plan plan(packed{}, tokens, slots, 5);

@@ -21,9 +21,17 @@
 
 namespace fanfold::inline FANFOLD_ABI::dispatch {
 
-/// What travels between ranks: a row for every assignment (and back, in the storage type), or one row for every token and rank that holds
-/// experts of it (and one partial result back, in the arithmetic type). Both give the same bits.
-enum class exchange_form : unsigned char { row_an_assignment, row_a_token_and_rank };
+/// What travels between ranks: a row for every assignment (and back, in the storage type); one row for every token and rank that holds experts
+/// of it (and one partial result back, in the arithmetic type); or every token to every rank, for as many slots as ranks or more. All give the
+/// same bits.
+enum class exchange_form : unsigned char { row_an_assignment, row_a_token_and_rank, every_token };
+
+/// Two levels: one row for every token and node that holds experts of it, to the rank of the sender's own number there, which passes it on
+/// inside its node; one partial result a node comes back. Ranks n * ranks_a_node ... (n + 1) * ranks_a_node - 1 are node n. The bracket is
+/// another one: ranks are folded in each node first, then nodes.
+struct row_a_token_and_node {
+  std::int64_t ranks_a_node = 1;
+};
 
 /// A rank's tokens: x (T x D), routes over all experts (id -1: unused or dropped), optional init, and y. Ranks may hold different numbers of
 /// tokens, also none.
@@ -99,29 +107,51 @@ void exchange_counts(C const& comm, row_counts const& rows, workspace& ws) {
   comm.all_to_all_v(view<view<std::int64_t const> const>(send.data(), local), ones, view<view<std::int64_t> const>(receive.data(), local), ones);
 }
 
-/// ids(t, q) = q where rank q holds an expert of token t, else -1: a token's ranks are its experts one level up.
-template <class Batch>
-matrix_view<std::int32_t const> ranks_of_tokens(workspace::frame& frame, Batch const& batch, expert_owners const& owners, std::int64_t ranks) {
+/// Where rows go, and what their slots are called there: to the owners, with numbers local to them.
+struct to_owners {
+  expert_owners owners{};
+  view<std::int32_t const> number{};  // how many experts of the same owner come before each
+  bool everywhere = false;            // rows travel to ranks without experts of theirs, too
+
+  std::int64_t rank_of(std::int64_t, std::int64_t e) const { return owners.of(e); }
+  std::int32_t id_of(std::int64_t e) const { return number[e]; }
+};
+/// To the owner's node, the rank there of the sender's own number in its node; ids stay.
+struct to_nodes {
+  expert_owners owners{};
+  std::int64_t ranks_a_node = 1;
+  static constexpr bool everywhere = false;
+
+  std::int64_t rank_of(std::int64_t sender, std::int64_t e) const { return owners.of(e) / ranks_a_node * ranks_a_node + sender % ranks_a_node; }
+  std::int32_t id_of(std::int64_t e) const { return static_cast<std::int32_t>(e); }
+};
+
+/// ids(t, q) = q where token t travels to rank q, else -1: a token's ranks are its experts one level up. `only_hit`: not to ranks without
+/// experts of it.
+template <class Batch, class Level>
+matrix_view<std::int32_t const> ranks_of_tokens(workspace::frame& frame, Batch const& batch, Level const& level, std::int64_t sender, std::int64_t ranks, bool only_hit) {
   std::int64_t const tokens = batch.x.rows();
   matrix_view<std::int32_t> const ids(frame.take<std::int32_t>(tokens * ranks).data(), tokens, ranks);
   for (std::int64_t t = 0; t < tokens; ++t) {
-    for (std::int64_t q = 0; q < ranks; ++q) ids(t, q) = -1;
-    for (std::int64_t s = 0; s < batch.routes.slots(); ++s)
-      if (batch.routes.id(t, s) >= 0) ids(t, owners.of(batch.routes.id(t, s))) = static_cast<std::int32_t>(owners.of(batch.routes.id(t, s)));
+    for (std::int64_t q = 0; q < ranks; ++q) ids(t, q) = only_hit ? -1 : static_cast<std::int32_t>(q);
+    for (std::int64_t s = 0; s < batch.routes.slots(); ++s) {
+      if (batch.routes.id(t, s) < 0) continue;
+      std::int64_t const q = level.rank_of(sender, batch.routes.id(t, s));
+      ids(t, q) = static_cast<std::int32_t>(q);
+    }
   }
   return as_const(ids);
 }
 
-/// The slots of a travelling row: ids local to the rank where it goes, -1 for the others.
-template <class Batch, class A>
-void fill_slots(plan_view const& plan, Batch const& batch, expert_owners const& owners, view<std::int32_t const> number, matrix_view<std::int32_t> id,
-                matrix_view<A> weight) {
+/// The slots of a travelling row: ids as the level calls them where it goes, -1 for the others.
+template <class Batch, class Level, class A>
+void fill_slots(plan_view const& plan, Batch const& batch, Level const& level, std::int64_t sender, matrix_view<std::int32_t> id, matrix_view<A> weight) {
   for (std::int64_t r = 0; r < plan.rows(); ++r) {
     std::int64_t const t = plan.src_of[r] / plan.slots, rank = plan.src_of[r] % plan.slots;
     for (std::int64_t s = 0; s < id.cols(); ++s) {
       std::int32_t const e = batch.routes.id(t, s);
-      bool const here = e >= 0 && owners.of(e) == rank;
-      id(r, s) = here ? number[e] : -1;
+      bool const here = e >= 0 && level.rank_of(sender, e) == rank;
+      id(r, s) = here ? level.id_of(e) : -1;
       weight(r, s) = !here ? A(0) : batch.routes.weight.data() == nullptr ? A(1) : batch.routes.weight(t, s);
     }
   }
@@ -142,13 +172,13 @@ std::int64_t slots_of(view<Batch const> batches) {
   return slots;
 }
 
-template <class E, class C, class Experts, class T, class Y>
-void exchange_tokens(E const& ex, C const& comm, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
-                     view<rank_batch<T, Y> const> batches, workspace& ws) {
+/// Tokens travel as the level says, `run(arrived, ws)` fills in the results of the rows that came to each local rank (batches whose y is in the
+/// arithmetic type), those travel back and are folded by ascending rank.
+template <class E, class C, class Level, class T, class Y, class Run>
+void exchange_tokens(E const& ex, C const& comm, Level const& level, view<rank_batch<T, Y> const> batches, workspace& ws, Run const& run) {
   using A = arithmetic_t<T>;
   std::int64_t const local = comm.local_ranks(), ranks = comm.size(), slots = slots_of(batches);
   workspace::frame frame(ws);
-  auto const number = local_numbers(frame, owners, count, ranks);
   auto const plan = frame.take<plan_view>(local);
   row_counts const rows(frame, local, ranks);
   rank_matrices<T> sent_x(frame, local), x(frame, local);
@@ -156,32 +186,63 @@ void exchange_tokens(E const& ex, C const& comm, expert_owners const& owners, st
   rank_matrices<A> sent_weight(frame, local), weight(frame, local), partial(frame, local), returned(frame, local);
   for (std::int64_t i = 0; i < local; ++i) {
     auto const& batch = batches[i];
-    route::assignment<A const, std::int32_t const> const routes{ranks_of_tokens(frame, batch, owners, ranks), {}};
+    route::assignment<A const, std::int32_t const> const routes{ranks_of_tokens(frame, batch, level, comm.rank(i), ranks, !level.everywhere), {}};
     plan[i] = take_plan(frame, packed{}, batch.x.rows(), ranks, ranks);
     make_plan(ex, packed{}, routes, plan[i], ws);
     for (std::int64_t q = 0; q < ranks; ++q) rows.send(i, q) = plan[i].kept[q];
     gather(ex, plan[i], batch.x, sent_x.take(frame, i, plan[i].rows(), batch.x.cols()), ws);
-    fill_slots(plan[i], batch, owners, number, sent_id.take(frame, i, plan[i].rows(), slots), sent_weight.take(frame, i, plan[i].rows(), slots));
+    fill_slots(plan[i], batch, level, comm.rank(i), sent_id.take(frame, i, plan[i].rows(), slots), sent_weight.take(frame, i, plan[i].rows(), slots));
   }
   exchange_counts(comm, rows, ws);
+  auto const arrived = frame.take<rank_batch<T, A>>(local);
   for (std::int64_t i = 0; i < local; ++i) {
     std::int64_t const n = rows.received(i);
     x.take(frame, i, n, batches[i].x.cols()), id.take(frame, i, n, slots), weight.take(frame, i, n, slots);
+    partial.take(frame, i, n, batches[i].y.cols()), returned.take(frame, i, plan[i].rows(), batches[i].y.cols());
+    arrived[i] = {as_const(x.of[i]), {as_const(id.of[i]), as_const(weight.of[i])}, {}, partial.of[i]};
   }
   exchange_rows(comm, sent_x, rows, x, false, ws);
   exchange_rows(comm, sent_id, rows, id, false, ws);
   exchange_rows(comm, sent_weight, rows, weight, false, ws);
-  for (std::int64_t i = 0; i < local; ++i) {
-    std::int64_t const n = x.of[i].rows();
-    partial.take(frame, i, n, batches[i].y.cols()), returned.take(frame, i, plan[i].rows(), batches[i].y.cols());
-    workspace::frame inner(ws);
-    plan_view const here = take_plan(inner, packed{}, n, slots, experts[i].count());
-    make_plan(ex, packed{}, route::assignment<A const, std::int32_t const>{as_const(id.of[i]), {}}, here, ws);
-    experts[i].run(ex, weighted_sum{}, here, as_const(x.of[i]), as_const(weight.of[i]), matrix_view<A const>(), partial.of[i], ws);
-  }
+  run(view<rank_batch<T, A> const>(arrived.data(), local), ws);
   exchange_rows(comm, partial, rows, returned, true, ws);
-  for (std::int64_t i = 0; i < local; ++i)
+  for (std::int64_t i = 0; i < local; ++i) {
+    if (level.everywhere) {  // results of ranks without experts of a token are no part of its fold
+      workspace::frame inner(ws);
+      auto const hit = ranks_of_tokens(inner, batches[i], level, comm.rank(i), ranks, true);
+      for (std::int64_t a = 0; a < plan[i].assignments(); ++a)
+        if (hit(a / ranks, a % ranks) < 0) plan[i].row_of[a] = -1;
+    }
     fold_combine(ex, combine_policy<plus<A>, ignore_weight>{}, plan[i], returned.of[i], matrix_view<A const>(), batches[i].init, batches[i].y, ws);
+  }
+}
+
+/// Each local rank's experts on the rows that came.
+template <class E, class Experts>
+struct run_experts {
+  E const& ex;
+  view<Experts const> experts;
+
+  template <class T, class A>
+  void operator()(view<rank_batch<T, A> const> arrived, workspace& ws) const {
+    for (std::int64_t i = 0; i < arrived.size(); ++i) {
+      auto const& b = arrived[i];
+      workspace::frame frame(ws);
+      plan_view const plan = take_plan(frame, packed{}, b.x.rows(), b.routes.slots(), experts[i].count());
+      make_plan(ex, packed{}, route::assignment<A const, std::int32_t const>{b.routes.id, {}}, plan, ws);
+      experts[i].run(ex, weighted_sum{}, plan, b.x, b.routes.weight, matrix_view<A const>(), b.y, ws);
+    }
+  }
+};
+
+template <class E, class C, class Experts, class T, class Y>
+void exchange_in_form(E const& ex, C const& comm, row_a_token_and_node const& form, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
+                      view<rank_batch<T, Y> const> batches, workspace& ws) {
+  workspace::frame frame(ws);
+  to_owners const inside{owners, local_numbers(frame, owners, count, comm.size())};
+  exchange_tokens(ex, comm, to_nodes{owners, form.ranks_a_node}, batches, ws, [&](auto arrived, workspace& scratch) {
+    exchange_tokens(ex, comm, inside, arrived, scratch, run_experts<E, Experts>{ex, experts});
+  });
 }
 
 /// Ids in order of (owner, expert), and the owners in that order.
@@ -245,16 +306,36 @@ void exchange_assignments(E const& ex, C const& comm, expert_owners const& owner
     fold_combine(ex, weighted_sum<by_rank_then_slot>{{1, owner}}, plan[i], returned.of[i], batches[i].routes.weight, batches[i].init, batches[i].y, ws);
 }
 
+template <class E, class C, class Experts, class T, class Y>
+void exchange_in_form(E const& ex, C const& comm, exchange_form form, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
+                      view<rank_batch<T, Y> const> batches, workspace& ws) {
+  if (form == exchange_form::row_an_assignment) return exchange_assignments(ex, comm, owners, count, experts, batches, ws);
+  workspace::frame frame(ws);
+  to_owners const level{owners, local_numbers(frame, owners, count, comm.size()), form == exchange_form::every_token};
+  exchange_tokens(ex, comm, level, batches, ws, run_experts<E, Experts>{ex, experts});
+}
+
+inline void check_form(char const* function, exchange_form form, bool weigh_input, std::int64_t) {
+  check_argument(!weigh_input || form != exchange_form::row_an_assignment, function, "form", "row_an_assignment",
+                 "another one where weights multiply the tokens");
+}
+inline void check_form(char const* function, row_a_token_and_node const& form, bool, std::int64_t ranks) {
+  check_argument(form.ranks_a_node >= 1 && ranks % form.ranks_a_node == 0, function, "ranks_a_node", form.ranks_a_node, "a divisor of the ranks");
+}
+
+template <class F>
+concept any_exchange_form = std::is_same_v<F, exchange_form> || std::is_same_v<F, row_a_token_and_node>;
+
 }  // namespace detail
 
-/// Experts spread over ranks, in the exchange that `form` names. `banks` and `rank_batches` hold one entry a local rank of `comm`;
+/// Experts spread over ranks, in the exchange that `form` (an exchange_form or row_a_token_and_node) names. `banks` and `rank_batches` hold one entry a local rank of `comm`;
 /// banks[i] are those that rank(i) owns, `count` is how many there are in all. Each y has the bits that one process with all experts gets
-/// with the bracket by_rank_then_slot (at most 32 slots).
+/// with the bracket by_rank_then_slot (at most 32 slots); with two levels those partial results of ranks are folded by node first.
 /// With one rank nothing is sent. Counts are read on the host, so host executors only.
 /// (Megatron-LM's token dispatcher; DeepEP's one row a (token, rank).)
 /// \throws argument_error for shapes and owners that do not fit.
-template <host_executor E, communicator C, viewable Banks, viewable Batches, fanfold::detail::call_option... Options>
-void expert_parallel(E const& ex, C const& comm, exchange_form form, expert_owners const& owners, std::int64_t count, Banks const& banks,
+template <host_executor E, communicator C, detail::any_exchange_form Form, viewable Banks, viewable Batches, fanfold::detail::call_option... Options>
+void expert_parallel(E const& ex, C const& comm, Form form, expert_owners const& owners, std::int64_t count, Banks const& banks,
                      Batches const& rank_batches, Options&&... options) {
   static constexpr char function[] = "expert_parallel";
   auto const experts = as_const(as_view(banks));
@@ -271,24 +352,21 @@ void expert_parallel(E const& ex, C const& comm, exchange_form form, expert_owne
     for (std::int64_t t = 0; t < b.routes.rows(); ++t)
       for (std::int64_t s = 0; s < b.routes.slots(); ++s)
         check_argument(b.routes.id(t, s) >= -1 && b.routes.id(t, s) < count, function, "an id", b.routes.id(t, s), "-1 or below the number of experts");
-    if constexpr (requires { experts[i].weigh_input; })
-      check_argument(!experts[i].weigh_input || form == exchange_form::row_a_token_and_rank, function, "form", "row_an_assignment",
-                     "row_a_token_and_rank where weights multiply the tokens");
+    bool weigh_input = false;
+    if constexpr (requires { experts[i].weigh_input; }) weigh_input = experts[i].weigh_input;
+    detail::check_form(function, form, weigh_input, comm.size());
   }
   fanfold::detail::call_workspace ws(ex, options...);
-  if (form == exchange_form::row_a_token_and_rank)
-    detail::exchange_tokens(ex, comm, owners, count, experts, batches, ws.get());
-  else
-    detail::exchange_assignments(ex, comm, owners, count, experts, batches, ws.get());
+  detail::exchange_in_form(ex, comm, form, owners, count, experts, batches, ws.get());
 }
 
 /// A mixture-of-experts layer whose experts are spread over ranks: router, drops by `plan` within each rank's batch, expert_parallel.
-template <class Router, class Plan = packed>
+template <class Router, class Plan = packed, class Form = exchange_form>
 struct parallel_moe_layer {
   Router router{};
   expert_owners owners{};
   std::int64_t experts = 0;  // in all
-  exchange_form form = exchange_form::row_a_token_and_rank;
+  Form form = default_form();
   Plan plan{};
 
   /// tokens[i] (T_i x D), logits[i] (T_i x E) and out[i] belong to local rank i, banks[i] are its experts.
@@ -320,6 +398,13 @@ struct parallel_moe_layer {
   }
 
  private:
+  static constexpr Form default_form() {
+    if constexpr (std::is_same_v<Form, exchange_form>)
+      return exchange_form::row_a_token_and_rank;
+    else
+      return {};
+  }
+
   template <class E, class A>
   void drop(E const& ex, route::assignment<A, std::int32_t> const& routes, workspace::frame& frame, workspace& ws) const {
     if constexpr (std::is_same_v<Plan, packed>) return;
