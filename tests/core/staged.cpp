@@ -7,6 +7,7 @@
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/workspace.hpp"
 #include "fanfold/emulate/executor.hpp"
+#include "fanfold/kernel/upload.hpp"
 
 namespace {
 

@@ -11,7 +11,7 @@
 namespace fanfold::inline FANFOLD_ABI {
 
 /// Small control data that host code writes and the executor's loops read: in the workspace itself on the host, else a host copy
-/// that `publish` sends to the workspace's memory.
+/// that `publish` sends to the workspace's memory by `upload` (fanfold/kernel/upload.hpp).
 template <class T>
 class staged {
  public:
@@ -27,7 +27,7 @@ class staged {
   /// Where loops read, once everything is written.
   template <executor E>
   view<T const> publish(E const& ex) {
-    if constexpr (device_executor<E>) ex.copy(target_, view<T const>(copy_));
+    if constexpr (device_executor<E>) upload(ex, target_, view<T const>(copy_));
     return target_;
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 
 #include "fanfold/core/bits.hpp"
@@ -39,33 +40,39 @@ struct contributions {
 
 namespace detail {
 
-/// Ordered tree over term(k), k in [0, n), k != skip; 0 without terms.
+/// Ordered tree over term(k), k in [0, n), k != skip; 0 without terms. Levels are found by constants, so that a device keeps them in registers.
 template <class Term>
 FANFOLD_HD double row_sum(Term const& term, std::int64_t n, std::int64_t skip = -1) {
-  double level[40] = {};
-  std::uint64_t runs = 0;
-  double run = 0;
-  std::int64_t in_run = 0;
-  auto const close = [&] {
-    int l = 0;
-    for (std::uint64_t m = runs; m & 1; m >>= 1) run = level[l++] + run;
-    level[l] = run;
+  constexpr int levels = 27;
+  double level[std::size_t{levels}] = {};
+  std::uint32_t runs = 0;
+  for (std::int64_t k = 0; k < n;) {
+    double run = 0;
+    std::int64_t in_run = 0;
+    for (; k < n && in_run < run_items; ++k) {
+      if (k == skip) continue;
+      run = in_run == 0 ? term(k) : run + term(k);
+      ++in_run;
+    }
+    if (in_run == 0) break;
+    bool carry = true;
+    for (int l = 0; l < levels; ++l) {
+      if (!carry) continue;
+      carry = (runs >> l & 1) != 0;
+      if (carry)
+        run = level[l] + run;
+      else
+        level[l] = run;
+    }
     ++runs;
-    in_run = 0;
-  };
-  for (std::int64_t k = 0; k < n; ++k) {
-    if (k == skip) continue;
-    run = in_run == 0 ? term(k) : run + term(k);
-    if (++in_run == run_items) close();
   }
-  if (in_run > 0) close();
   double sum = 0;
   bool first = true;
-  for (int l = 0; runs >> l != 0; ++l)
-    if ((runs >> l) & 1) {
-      sum = first ? level[l] : level[l] + sum;
-      first = false;
-    }
+  for (int l = 0; l < levels; ++l) {
+    if ((runs >> l & 1) == 0) continue;
+    sum = first ? level[l] : level[l] + sum;
+    first = false;
+  }
   return sum;
 }
 
