@@ -46,6 +46,12 @@ std::string value_text(V const& value) {
   throw argument_error(std::string("fanfold::") + function + ": " + argument + " is " + value + ", must be " + limit);
 }
 
+// Apart from the check, which is so small that it goes into its callers.
+template <class V>
+[[noreturn]] FANFOLD_NOINLINE void fail_argument(char const* function, char const* argument, V const& value, char const* limit) {
+  throw_argument_error(function, argument, value_text(value), limit);
+}
+
 [[noreturn]] FANFOLD_NOINLINE inline void throw_assertion_error(char const* text) {
   throw assertion_error(std::string("fanfold assertion failed: ") + text);
 }
@@ -54,8 +60,8 @@ std::string value_text(V const& value) {
 
 /// Throws argument_error "fanfold::function: argument is value, must be limit" unless `ok`.
 template <class V>
-void check_argument(bool ok, char const* function, char const* argument, V const& value, char const* limit) {
-  if (!ok) [[unlikely]] detail::throw_argument_error(function, argument, detail::value_text(value), limit);
+FANFOLD_INLINE void check_argument(bool ok, char const* function, char const* argument, V const& value, char const* limit) {
+  if (!ok) [[unlikely]] detail::fail_argument(function, argument, value, limit);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI

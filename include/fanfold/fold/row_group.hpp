@@ -80,15 +80,33 @@ struct host_lane {
   template <class M, class F>
   FANFOLD_HD static typename M::state fold_tile(M const& m, std::int64_t first, std::int64_t n, F const& f) {
     typename M::state lane[tile_lanes];
-    std::int64_t const present = n < tile_lanes ? n : tile_lanes;
-    for (std::int64_t l = 0; l < present; ++l) lane[l] = f(first + l);
+    if (n == 8) {  // the usual number of slots
+      for (std::int64_t l = 0; l < 8; ++l) lane[l] = f(first + l);
+      halve<4>(m, lane);
+      return lane[0];
+    }
+    if (n < tile_lanes) {
+      for (std::int64_t l = 0; l < n; ++l) lane[l] = f(first + l);
+      std::int64_t w = 1;
+      while (2 * w < n) w *= 2;
+      for (; w >= 1; w /= 2)
+        for (std::int64_t l = 0; l + w < n && l < w; ++l) lane[l] = m.combine(lane[l], lane[l + w]);
+      return lane[0];
+    }
+    for (std::int64_t l = 0; l < tile_lanes; ++l) lane[l] = f(first + l);
     std::int64_t i = tile_lanes;
     for (; i + tile_lanes <= n; i += tile_lanes)
       for (std::int64_t l = 0; l < tile_lanes; ++l) lane[l] = m.combine(lane[l], f(first + i + l));
     for (std::int64_t l = 0; i + l < n; ++l) lane[l] = m.combine(lane[l], f(first + i + l));
-    for (std::int64_t w = tile_lanes / 2; w >= 1; w /= 2)
-      for (std::int64_t l = 0; l < w && l + w < present; ++l) lane[l] = m.combine(lane[l], lane[l + w]);
+    halve<tile_lanes / 2>(m, lane);
     return lane[0];
+  }
+
+  // By constant widths, which compilers turn into vector code.
+  template <std::int64_t Width, class M>
+  FANFOLD_HD static void halve(M const& m, typename M::state* lane) {
+    for (std::int64_t l = 0; l < Width; ++l) lane[l] = m.combine(lane[l], lane[l + Width]);
+    if constexpr (Width > 1) halve<Width / 2>(m, lane);
   }
 };
 

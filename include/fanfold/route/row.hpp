@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 
 #include "fanfold/core/config.hpp"
@@ -67,16 +68,52 @@ struct product_of {
   FANFOLD_HD R operator()(std::int64_t i) const { return x[i] * y[i]; }
 };
 
-/// Maximum of a row; +0 where it is a zero of either sign.
+template <int Width, class R>
+FANFOLD_HD FANFOLD_INLINE void larger_halves(R* most) {
+  for (int i = 0; i < Width; ++i) most[i] = math::select(most[i] < most[i + Width], most[i + Width], most[i]);
+  if constexpr (Width > 1) larger_halves<Width / 2>(most);
+}
+
+/// Maximum of a row; +0 where it is a zero of either sign. No order of comparing shows in it, so one lane takes a fast one.
 template <row_group G, class R>
 FANFOLD_HD R row_max(G const& g, R const* x, std::int64_t n) {
-  return g.fold(row_maximum<R>{}, n, element_of<R>{x}) + R(0);
+  constexpr int width = 16;
+  if constexpr (G::size() > 1) return g.fold(row_maximum<R>{}, n, element_of<R>{x}) + R(0);
+  if (n < width) return g.fold(row_maximum<R>{}, n, element_of<R>{x}) + R(0);
+  R most[std::size_t{width}];
+  for (int i = 0; i < width; ++i) most[i] = x[i];
+  for (std::int64_t e = width; e < n; e += width) {
+    R const* const next = x + (e + width <= n ? e : n - width);  // the last step may look at items again
+    for (int i = 0; i < width; ++i) most[i] = math::select(most[i] < next[i], next[i], most[i]);
+  }
+  larger_halves<width / 2>(most);
+  return most[0] + R(0);
 }
 
 /// exp(x - max), with 1 at an infinite maximum.
 template <class R>
-FANFOLD_HD R exp_below(R x, R max) {
-  return x == max ? R(1) : math::exp_nonpositive(x - max);
+FANFOLD_HD FANFOLD_INLINE R exp_below(R x, R max) {
+  return math::select(x == max, R(1), math::exp_nonpositive(x - max));
+}
+
+/// The next items by `Width` at a time, then fewer, so that compilers make vector code of it.
+template <int Width, class R>
+FANFOLD_HD void exps_below_in_steps(R const* l, R* y, R max, std::int64_t e, std::int64_t n) {
+  for (; e + Width <= n; e += Width) {
+    R x[std::size_t{Width}];  // y may be l
+    for (int i = 0; i < Width; ++i) x[i] = exp_below(l[e + i], max);
+    for (int i = 0; i < Width; ++i) y[e + i] = x[i];
+  }
+  if constexpr (Width > 1) exps_below_in_steps<(Width > 4 ? Width / 2 : 1)>(l, y, max, e, n);
+}
+
+/// y = exp_below(l, max), item by item; y may be l.
+template <row_group G, class R>
+FANFOLD_HD void exps_below(G const& g, R const* l, R* y, R max, std::int64_t n) {
+  if constexpr (G::size() == 1)
+    exps_below_in_steps<64 / static_cast<int>(sizeof(R))>(l, y, max, 0, n);
+  else
+    for (std::int64_t e = g.rank(); e < n; e += g.size()) y[e] = exp_below(l[e], max);
 }
 
 template <class R>
@@ -89,10 +126,14 @@ struct softmax_sums {
 template <row_group G, class R>
 FANFOLD_HD softmax_sums<R> softmax_row(G const& g, R const* l, R* y, std::int64_t n) {
   R const max = row_max(g, l, n);
-  bool const none = max == -math::infinity<R>();
-  for (std::int64_t e = g.rank(); e < n; e += g.size()) y[e] = none ? R(0) : exp_below(l[e], max);
+  if (max == -math::infinity<R>()) {
+    for (std::int64_t e = g.rank(); e < n; e += g.size()) y[e] = R(0);
+    g.sync();
+    return {max, R(0)};
+  }
+  exps_below(g, l, y, max, n);
   R const sum = g.fold(row_sum<R>{}, n, element_of<R>{y});
-  for (std::int64_t e = g.rank(); e < n; e += g.size()) y[e] = none ? R(0) : y[e] / sum;
+  for (std::int64_t e = g.rank(); e < n; e += g.size()) y[e] = y[e] / sum;
   g.sync();
   return {max, sum};
 }

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "fanfold/core/config.hpp"
@@ -88,16 +90,33 @@ inline void take_summary(lane_tile const& tile, int r, float lse, float entropy,
   summary.entropy = entropy;
 }
 
+/// Ids and weights of the rows of a tile as they are.
+inline void store_tile(lane_choices const& best, std::int64_t k, std::int64_t top, std::int64_t last, assignment<float, std::int32_t> out) {
+  auto const bytes = static_cast<std::size_t>(k) * 4;
+  for (int r = 0; r < row_lanes && top + r < last; ++r) {
+    std::int32_t* const id = out.id.row(top + r).data();
+    float* const weight = out.weight.row(top + r).data();
+    if (k == 8) {  // the usual number, without a call
+      std::memcpy(id, best.ids_of(r), 32);
+      std::memcpy(weight, best.weights_of(r), 32);
+    } else {
+      std::memcpy(id, best.ids_of(r), bytes);
+      std::memcpy(weight, best.weights_of(r), bytes);
+    }
+  }
+}
+
 /// The rows of a task, several at a time, one a vector lane; `a` is the place where a finished row is laid out for storing and counting.
 template <class Router, class L, class W, class Id, class Add>
 void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> logits, assignment<W, Id> out, std::int64_t first,
                          std::int64_t last, row_arrays<float>& a, void* scratch, bool statistics, Add const& add) {
   host_lane const g;
-  std::int64_t const n = logits.cols();
-  auto const k = static_cast<int>(a.slots);
+  std::int64_t const n = logits.cols(), k = a.slots;
   constexpr bool lane_shares = shares_in_lanes<std::remove_cvref_t<decltype(loop.router.score)>>;
-  lane_tile tile(n, scratch);
+  lane_tile tile(n, k, scratch);
   lane_floats lse{}, entropy{};
+  lane_floats const lowest = lanes_of(-math::infinity<float>());
+  auto const& scale = loop.router.weight.scale;
   for (std::int64_t top = first; top < last; top += row_lanes) {
     L const* row[row_lanes];
     for (int r = 0; r < row_lanes; ++r) row[r] = logits.row(top + r < last ? top + r : last - 1).data();
@@ -109,6 +128,15 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
       if constexpr (lane_shares)
         if (statistics) summarise_scores<std::remove_cvref_t<decltype(loop.router.score)>>(tile, lse, entropy);
     }
+    if constexpr (has_lane_form<Router, float>)
+      if (scale.expert.data() == nullptr)
+        for (std::int64_t j = 0; j < k; ++j) tile.best.weight[j] = tile.best.weight[j] * scale.all;
+    tile.best.rows_from_columns(k);
+    if constexpr (has_lane_form<Router, float> && std::is_same_v<W, float> && std::is_same_v<Id, std::int32_t>)
+      if (!statistics && loop.mask.real.data() == nullptr && scale.expert.data() == nullptr && all_lanes(tile.max > lowest)) {
+        store_tile(tile.best, k, top, last, out);
+        continue;
+      }
     for (int r = 0; r < row_lanes && top + r < last; ++r) {
       std::int64_t const t = top + r;
       if (!loop.mask.keeps(t)) {
@@ -118,14 +146,20 @@ void route_rows_in_lanes(row_map_loop<Router> const& loop, matrix_view<L const> 
       row_summary<float> summary;
       summary.degenerate = tile.max[r] == -math::infinity<float>();
       bool const none = summary.degenerate && loop.router.on_degenerate == degenerate::no_experts;
-      for (int j = 0; j < k; ++j) a.id[j] = none ? -1 : tile.best_id[j][r];
+      a.id = tile.best.ids_of(r);
+      float* const weight = tile.best.weights_of(r);
+      if (none)
+        for (std::int64_t j = 0; j < k; ++j) a.id[j] = -1;
       if constexpr (has_lane_form<Router, float>) {
-        for (int j = 0; j < k; ++j)
-          a.weight[j] = summary.degenerate ? 0.0f : tile.weight[j][r] * loop.router.weight.scale.template of<float>(a.id[j]);
+        a.weight = weight;
+        if (summary.degenerate)
+          for (std::int64_t j = 0; j < k; ++j) a.weight[j] = 0;
+        else if (scale.expert.data() != nullptr)
+          for (std::int64_t j = 0; j < k; ++j) a.weight[j] = a.weight[j] * scale.template of<float>(a.id[j]);
         if (statistics) take_summary(tile, r, lse[r], entropy[r], a, summary);
       } else {
         if (!none)
-          for (int j = 0; j < k; ++j) a.score[a.id[j]] = tile.weight[j][r];
+          for (std::int64_t j = 0; j < k; ++j) a.score[a.id[j]] = weight[j];
         loop.router.weigh(g, a, summary.degenerate);
         summary.no_work = loop.router.without_work(g, a);
         if constexpr (lane_shares) {
@@ -187,26 +221,32 @@ FANFOLD_NOINLINE void route_rows_vjp(row_map_vjp_loop<Router> const& loop, matri
   host_lane const g;
   std::int64_t const n = logits.cols();
   row_arrays<R> a = Router::arrays(layout.number_block(scratch), n);
-  R* const dl = layout.number_block(scratch) + Router::scratch_rows * n;
+  R* const own = layout.number_block(scratch) + Router::scratch_rows * n;
   a.slots = id.cols();
-  a.weight = dl + n;
+  a.weight = own + n;
   a.slot_gradient = a.weight + a.slots;
   R* const dw = a.slot_gradient + a.slots;
   a.id = layout.id_block(scratch);
   for (std::int64_t t = first; t < last; ++t) {
     D* const target = dlogits.row(t).data();
-    bool const kept = loop.mask.keeps(t);
-    if (kept) {
-      a.row = t;
-      load_logits(g, logits.row(t).data(), a.logit, n);
-      for (std::int64_t j = 0; j < a.slots; ++j) {
-        auto const e = static_cast<std::int64_t>(id.row(t).data()[j]);
-        a.id[j] = e >= 0 && e < n ? static_cast<std::int32_t>(e) : -1;
-        dw[j] = dweight.data() == nullptr ? R(0) : static_cast<R>(to_arithmetic(dweight.row(t).data()[j]));
-      }
-      loop.router.backward(g, a, dweight.data() == nullptr ? nullptr : dw, loop.stats, dl);
+    if (!loop.mask.keeps(t)) {
+      for (std::int64_t e = 0; e < n; ++e) target[e] = from_arithmetic<D>(arithmetic_t<D>(0));
+      continue;
     }
-    for (std::int64_t e = 0; e < n; ++e) target[e] = from_arithmetic<D>(kept ? static_cast<arithmetic_t<D>>(dl[e]) : arithmetic_t<D>(0));
+    a.row = t;
+    load_logits(g, logits.row(t).data(), a.logit, n);
+    Id const* const ids = id.row(t).data();
+    for (std::int64_t j = 0; j < a.slots; ++j) {
+      auto const e = static_cast<std::int64_t>(ids[j]);
+      a.id[j] = e >= 0 && e < n ? static_cast<std::int32_t>(e) : -1;
+    }
+    if (dweight.data() != nullptr)
+      for (std::int64_t j = 0; j < a.slots; ++j) dw[j] = static_cast<R>(to_arithmetic(dweight.row(t).data()[j]));
+    R* dl = own;
+    if constexpr (std::is_same_v<D, R>) dl = target;
+    loop.router.backward(g, a, dweight.data() == nullptr ? nullptr : dw, loop.stats, dl);
+    if constexpr (!std::is_same_v<D, R>)
+      for (std::int64_t e = 0; e < n; ++e) target[e] = from_arithmetic<D>(static_cast<arithmetic_t<D>>(dl[e]));
   }
 }
 
@@ -224,8 +264,8 @@ void run_loop(E const& ex, row_map_loop<Router> const& loop, matrix_view<L const
   std::int64_t const real_size = routing_stats_view::real_size(n);
   detail::row_scratch<R> layout(Router::scratch_rows, n, out.slots(), statistics);
   if constexpr (detail::has_lane_form<Router, R> || detail::has_lane_selection<Router, R>)
-    if (rows > 1 && out.slots() <= detail::most_lane_slots && n <= detail::most_lane_experts && detail::fits_lanes(loop.router.select))
-      layout.lanes = detail::lane_tile::bytes(n, statistics);
+    if (rows > 1 && n <= detail::most_lane_experts && detail::fits_lanes(loop.router.select))
+      layout.lanes = detail::lane_tile::bytes(n, out.slots(), statistics);
   workspace::frame frame(ws);
   auto const integers = frame.take<std::int64_t>(statistics ? tasks * integer_size : 0);
   auto const reals = frame.take<double>(statistics ? tasks * real_size : 0);

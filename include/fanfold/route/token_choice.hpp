@@ -156,10 +156,15 @@ struct token_choice {
     g.sync();
     if (!(max < math::infinity<R>()) || max == -math::infinity<R>()) return;
     if (dweight != nullptr) weight_backward(g, a, dweight, dl);
+    bool const of_statistics = ds.score_sum.data() != nullptr || ds.lse_sq_sum != 0 || ds.entropy_sum != 0;
+    if (softmax_chosen && !of_statistics) {  // nothing but the chosen entries holds anything
+      for (std::int64_t j = g.rank(); j < a.slots; j += g.size())
+        if (a.id[j] >= 0 && !math::isfinite(a.logit[a.id[j]])) dl[a.id[j]] = R(0);
+      return g.sync();
+    }
     if (ds.score_sum.data() != nullptr) share_backward(g, a, ds.score_sum.data(), dl);
     if (ds.lse_sq_sum != 0 || ds.entropy_sum != 0) softmax_backward(g, a, ds, dl);
-    for (std::int64_t e = g.rank(); e < n; e += g.size())
-      if (!math::isfinite(a.logit[e])) dl[e] = R(0);
+    for (std::int64_t e = g.rank(); e < n; e += g.size()) dl[e] = math::isfinite(a.logit[e]) ? dl[e] : R(0);
     g.sync();
   }
 

@@ -27,6 +27,12 @@ FANFOLD_INLINE lane_floats lanes_select(lane_ints mask, lane_floats a, lane_floa
 FANFOLD_INLINE lane_ints lanes_max(lane_ints a, lane_ints b) { return a > b ? a : b; }
 FANFOLD_INLINE lane_ints lanes_min(lane_ints a, lane_ints b) { return a < b ? a : b; }
 
+FANFOLD_INLINE bool all_lanes(lane_ints mask) {
+  std::int32_t all = -1;
+  for (int r = 0; r < row_lanes; ++r) all &= mask[r];
+  return all != 0;
+}
+
 /// Order of floats without NaN and -0 as order of integers; its own inverse.
 FANFOLD_INLINE lane_ints order_bits(lane_ints x) { return x ^ ((x >> 31) & 0x7fffffff); }
 FANFOLD_INLINE lane_ints key_of(lane_floats x) { return order_bits(reinterpret_cast<lane_ints>(x)); }

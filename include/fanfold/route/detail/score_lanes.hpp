@@ -68,17 +68,18 @@ FANFOLD_NOINLINE inline lane_floats largest_logits(lane_tile const& tile) {
   return value_of(best);
 }
 
-/// Best ids of the rows of a tile, their scores into tile.weight.
+/// Best ids of the rows of a tile, with their scores as weights.
 template <class Router>
-void select_in_tile(Router const& router, lane_tile& tile, int k) {
+void select_in_tile(Router const& router, lane_tile& tile, std::int64_t k) {
+  lane_choices const& best = tile.best;
   if constexpr (Router::keys_are_logits) {
     choose_in_tile(router.select, tile, tile.key, k);
-    for (int j = 0; j < k; ++j) tile.weight[j] = score_lanes(router.score, value_of(tile.best_key[j]));
+    for (std::int64_t j = 0; j < k; ++j) best.weight[j] = score_lanes(router.score, value_of(best.key[j]));
   } else {
     score_tile(router, tile);
     choose_in_tile(router.select, tile, tile.work, k);
-    for (int j = 0; j < k; ++j)
-      for (int r = 0; r < row_lanes; ++r) tile.weight[j][r] = tile.exp[tile.best_id[j][r]][r];
+    for (std::int64_t j = 0; j < k; ++j)
+      for (int r = 0; r < row_lanes; ++r) best.weight[j][r] = tile.exp[best.id[j][r]][r];
   }
   tile.max = largest_logits(tile);
 }

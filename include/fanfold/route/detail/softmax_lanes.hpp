@@ -19,7 +19,7 @@ namespace fanfold::inline FANFOLD_ABI::route::detail {
 
 /// Whether a selector has a form for rows side by side: see `choose_in_tile`.
 template <class Select>
-inline constexpr bool selects_in_lanes = std::is_same_v<Select, top_k>;
+inline constexpr bool selects_in_lanes = std::is_same_v<Select, top_k> || std::is_same_v<Select, all_experts>;
 template <bool SumsScores>
 inline constexpr bool selects_in_lanes<basic_group_limited<SumsScores>> = true;
 
@@ -31,7 +31,6 @@ inline constexpr bool has_lane_form<token_choice<softmax_score, Select, Weight, 
     selects_in_lanes<Select> && Select::order_only &&
     (std::is_same_v<Weight, sum_norm> || std::is_same_v<Weight, raw_weight> || std::is_same_v<Weight, softmax_of_selected>);
 
-inline constexpr std::int64_t most_lane_slots = 8;
 inline constexpr std::int64_t most_lane_experts = 1024;
 
 /// Scratch of a tile of rows.
@@ -40,28 +39,24 @@ struct lane_tile {
   lane_ints* key;    // of the logits; experts, rounded up to 16
   lane_ints* work;   // keys that a selector compares, where they are others; as many
   lane_floats* exp;  // max(64, experts)
-  lane_ints* word;   // experts / 32 + 1
-  float* share;      // row_lanes rows of `experts`
-  lane_ints best_key[8];
-  lane_ints best_id[8];
+  lane_choices best;
+  float* share;  // row_lanes rows of `experts`
   lane_floats max, sum;
-  lane_floats weight[8];
 
   static std::int64_t padded(std::int64_t experts) { return (experts + 15) / 16 * 16; }
-  static std::int64_t bytes(std::int64_t experts, bool statistics) {
-    std::int64_t const exps = experts < tile_lanes ? tile_lanes : experts;
-    return (2 * padded(experts) + exps + experts / 32 + 1 + (statistics ? experts : 0)) * 64;  // the widest vectors, whatever this unit is compiled for
+  static std::int64_t exps(std::int64_t experts) { return experts < tile_lanes ? tile_lanes : experts; }
+  static std::int64_t bytes(std::int64_t experts, std::int64_t k, bool statistics) {
+    std::int64_t const vectors = 2 * padded(experts) + exps(experts) + lane_choices::vectors(experts, k) + (statistics ? experts : 0);
+    return vectors * 64;  // the widest vectors, whatever this unit is compiled for
   }
 
-  lane_tile(std::int64_t n, void* scratch) : experts(n) {
-    auto* const first = static_cast<std::byte*>(scratch);
-    std::int64_t const exps = n < tile_lanes ? tile_lanes : n;
-    key = reinterpret_cast<lane_ints*>(first);
-    work = key + padded(n);
-    exp = reinterpret_cast<lane_floats*>(work + padded(n));
-    word = reinterpret_cast<lane_ints*>(exp + exps);
-    share = reinterpret_cast<float*>(word + n / 32 + 1);
-  }
+  lane_tile(std::int64_t n, std::int64_t k, void* scratch)
+      : experts(n),
+        key(static_cast<lane_ints*>(scratch)),
+        work(key + padded(n)),
+        exp(reinterpret_cast<lane_floats*>(work + padded(n))),
+        best(k, work + padded(n) + exps(n)),
+        share(reinterpret_cast<float*>(best.key + lane_choices::vectors(n, k))) {}
 };
 
 /// Keys of `row_lanes` rows: NaN becomes -infinity, -0 becomes +0. `row[r]` points to row r.
@@ -107,12 +102,19 @@ FANFOLD_NOINLINE inline void normalise_tile(lane_tile& tile, bool keep) {
 }
 
 /// Softmax over the k chosen logits.
-inline void weigh_chosen(lane_tile& tile, int k) {
-  lane_floats sums[8];
-  lane_floats const max = value_of(tile.best_key[0]);
-  for (int j = 0; j < k; ++j) sums[j] = tile.weight[j] = lanes_exp_below(value_of(tile.best_key[j]), max);
-  halve(sums, k);
-  for (int j = 0; j < k; ++j) tile.weight[j] = tile.weight[j] / sums[0];
+FANFOLD_NOINLINE inline void weigh_chosen(lane_tile& tile, std::int64_t k) {
+  lane_choices const& best = tile.best;
+  lane_floats sums[tile_lanes];
+  lane_floats const max = value_of(best.key[0]);
+  for (std::int64_t j = 0; j < k; ++j) {
+    lane_floats const y = best.weight[j] = lanes_exp_below(value_of(best.key[j]), max);
+    if (j < tile_lanes)
+      sums[j] = y;
+    else
+      sums[j % tile_lanes] += y;
+  }
+  halve(sums, k < tile_lanes ? k : tile_lanes);
+  for (std::int64_t j = 0; j < k; ++j) best.weight[j] = best.weight[j] / sums[0];
 }
 
 /// tile.share := tile.exp row by row.
@@ -152,31 +154,33 @@ FANFOLD_NOINLINE inline void summarise_tile(lane_tile& tile, lane_floats& lse, l
 
 /// Whether the forms below serve a selector's parameters.
 inline bool fits_lanes(top_k const&) { return true; }
+inline bool fits_lanes(all_experts const&) { return true; }
 template <bool SumsScores>
 bool fits_lanes(basic_group_limited<SumsScores> const& select) {
   return select.groups <= most_lane_groups && select.summed <= most_lane_summed;
 }
 
-/// The best k of `key` by the selector into tile.best_key and tile.best_id.
-inline void choose_in_tile(top_k const&, lane_tile& tile, lane_ints const* key, int k) {
-  top_lanes(key, tile.experts, k, tile.word, tile.best_key, tile.best_id);
+/// The best k of `key` by the selector into tile.best.
+template <class Select>
+void choose_in_tile(Select const&, lane_tile& tile, lane_ints const* key, std::int64_t k) {
+  top_lanes(key, tile.experts, k, tile.best);
 }
 template <bool SumsScores>
-void choose_in_tile(basic_group_limited<SumsScores> const& select, lane_tile& tile, lane_ints const* key, int k) {
+void choose_in_tile(basic_group_limited<SumsScores> const& select, lane_tile& tile, lane_ints const* key, std::int64_t k) {
   limit_to_groups(key, tile.work, tile.experts, lane_tile::padded(tile.experts), select.groups, select.keep, select.summed);
-  top_lanes(tile.work, tile.experts, k, tile.word, tile.best_key, tile.best_id);
+  top_lanes(tile.work, tile.experts, k, tile.best);
 }
 
 /// Routes the rows of a tile: best ids and weights before the scale; with `statistics` also shares, lse and entropy. The row's best expert
 /// is among the chosen ones: its group is the best by maximum.
 template <class Weight, class Select>
-void route_tile(Select const& select, lane_tile& tile, int k, bool statistics, lane_floats& lse, lane_floats& entropy) {
+void route_tile(Select const& select, lane_tile& tile, std::int64_t k, bool statistics, lane_floats& lse, lane_floats& entropy) {
   choose_in_tile(select, tile, tile.key, k);
-  tile.max = value_of(tile.best_key[0]);
+  tile.max = value_of(tile.best.key[0]);
   constexpr bool raw = std::is_same_v<Weight, raw_weight>;
   if (raw || statistics) normalise_tile(tile, statistics);
   if constexpr (raw)
-    for (int j = 0; j < k; ++j) tile.weight[j] = lanes_exp_below(value_of(tile.best_key[j]), tile.max) / tile.sum;
+    for (std::int64_t j = 0; j < k; ++j) tile.best.weight[j] = lanes_exp_below(value_of(tile.best.key[j]), tile.max) / tile.sum;
   else
     weigh_chosen(tile, k);
   if (!statistics) return;

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "fanfold/core/config.hpp"
+#include "fanfold/route/detail/lane_sort.hpp"
 #include "fanfold/route/detail/row_lanes.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::route::detail {
@@ -44,51 +47,7 @@ FANFOLD_NOINLINE void top_by_insertion(lane_ints const* key, std::int64_t n, lan
   });
 }
 
-/// An exchange network of 19 comparators that sorts 8 items; `swap(i, j)` puts the larger at i.
-template <class Swap>
-FANFOLD_INLINE void sort_eight(Swap const& swap) {
-  swap(0, 1), swap(2, 3), swap(4, 5), swap(6, 7);
-  swap(0, 2), swap(1, 3), swap(4, 6), swap(5, 7);
-  swap(1, 2), swap(5, 6), swap(0, 4), swap(3, 7);
-  swap(1, 5), swap(2, 6);
-  swap(1, 4), swap(3, 6);
-  swap(2, 4), swap(3, 5);
-  swap(3, 4);
-}
-
-/// Sorts 8 items whose keys rise and then fall, or fall and then rise: 12 comparators.
-template <class Swap>
-FANFOLD_INLINE void sort_bitonic_eight(Swap const& swap) {
-  swap(0, 4), swap(1, 5), swap(2, 6), swap(3, 7);
-  swap(0, 2), swap(1, 3), swap(4, 6), swap(5, 7);
-  swap(0, 1), swap(2, 3), swap(4, 5), swap(6, 7);
-}
-
-/// The 8 largest keys of each lane, descending. `groups` groups of 8 keys.
-FANFOLD_NOINLINE inline void eight_largest(lane_ints const* key, std::int64_t groups, lane_ints* best) {
-  lane_ints top[8];
-  for (int i = 0; i < 8; ++i) top[i] = key[i];
-  auto const swap_top = [&](int i, int j) __attribute__((always_inline)) {
-    lane_ints const a = top[i], b = top[j];
-    top[i] = lanes_max(a, b);
-    top[j] = lanes_min(a, b);
-  };
-  sort_eight(swap_top);
-  for (std::int64_t group = 1; group < groups; ++group) {
-    lane_ints next[8];
-    for (int i = 0; i < 8; ++i) next[i] = key[group * 8 + i];
-    sort_eight([&](int i, int j) __attribute__((always_inline)) {
-      lane_ints const a = next[i], b = next[j];
-      next[i] = lanes_max(a, b);
-      next[j] = lanes_min(a, b);
-    });
-    for (int i = 0; i < 8; ++i) top[i] = lanes_max(top[i], next[7 - i]);
-    sort_bitonic_eight(swap_top);
-  }
-  for (int i = 0; i < 8; ++i) best[i] = top[i];
-}
-
-/// Bit e % 32 of word[e / 32]: key[e] >= threshold. `n` is a multiple of 8.
+/// Bit e % 32 of word[e / 32]: key[e] >= threshold. `n` is a multiple of 8; `word` has one vector more than it takes.
 FANFOLD_NOINLINE inline void mark_from(lane_ints const* key, std::int64_t n, lane_ints threshold, lane_ints* word) {
   for (std::int64_t first = 0; first < n; first += 32) {
     lane_ints bits{};
@@ -99,69 +58,141 @@ FANFOLD_NOINLINE inline void mark_from(lane_ints const* key, std::int64_t n, lan
       });
     word[first / 32] = bits;
   }
+  word[(n + 31) / 32] = lane_ints{};
 }
 
-/// The k ids of a lane whose keys are marked, in ascending order: all above the threshold, and of those at it the first ones.
-inline void collect_marked(lane_ints const* key, lane_ints const* word, std::int64_t words, int lane, std::int32_t threshold, int k,
-                           lane_ints* id) {
-  int count = 0, marked = 0;
-  for (std::int64_t w = 0; w < words; ++w) marked += __builtin_popcount(static_cast<std::uint32_t>(word[w][lane]));
-  int ties = k;
-  if (marked != k) {
-    int above = 0;
-    for (std::int64_t w = 0; w < words; ++w)
-      for (auto bits = static_cast<std::uint32_t>(word[w][lane]); bits != 0; bits &= bits - 1)
-        above += key[w * 32 + __builtin_ctz(bits)][lane] > threshold ? 1 : 0;
-    ties = k - above;
+/// The marked experts of a lane, 64 a word.
+struct lane_marks {
+  lane_ints const* word;
+  int lane;
+  std::uint64_t operator()(std::int64_t w) const {
+    return static_cast<std::uint32_t>(word[2 * w][lane]) | std::uint64_t{static_cast<std::uint32_t>(word[2 * w + 1][lane])} << 32;
   }
+};
+
+/// The ids of exactly k marks, ascending. May write up to id[2 k).
+inline void collect_exactly(lane_marks const& marks, std::int64_t words, std::int64_t k, std::int32_t* id) {
+  std::int64_t const share = 2 * k / words + 2;
+  std::int64_t const usual = share < k ? share : k;  // most words hold no more: no branch for each bit
+  for (std::int64_t w = 0; w < words; ++w) {
+    std::uint64_t bits = marks(w);
+    std::int64_t const count = __builtin_popcountll(bits);
+    std::int64_t i = 0;
+    for (; i < usual; ++i, bits &= bits - 1) id[i] = static_cast<std::int32_t>(64 * w + __builtin_ctzll(bits | std::uint64_t{1} << 63));
+    for (; i < count; ++i, bits &= bits - 1) id[i] = static_cast<std::int32_t>(64 * w + __builtin_ctzll(bits));
+    id += count;
+  }
+}
+
+/// Of more marks than k the ids above the threshold, and of those at it the first ones.
+inline void collect_with_ties(lane_marks const& marks, std::int64_t words, std::int64_t k, lane_ints const* key, std::int32_t threshold,
+                              std::int32_t* id) {
+  std::int64_t ties = k;
   for (std::int64_t w = 0; w < words; ++w)
-    for (auto bits = static_cast<std::uint32_t>(word[w][lane]); bits != 0; bits &= bits - 1) {
-      auto const e = static_cast<std::int32_t>(w * 32 + __builtin_ctz(bits));
-      if (marked != k && key[e][lane] == threshold && ties-- <= 0) continue;
-      id[count++][lane] = e;
+    for (std::uint64_t bits = marks(w); bits != 0; bits &= bits - 1) ties -= key[64 * w + __builtin_ctzll(bits)][marks.lane] > threshold ? 1 : 0;
+  for (std::int64_t w = 0; w < words; ++w)
+    for (std::uint64_t bits = marks(w); bits != 0; bits &= bits - 1) {
+      std::int64_t const e = 64 * w + __builtin_ctzll(bits);
+      if (key[e][marks.lane] == threshold && ties-- <= 0) continue;
+      *id++ = static_cast<std::int32_t>(e);
     }
 }
 
-/// By the k-th largest key as a threshold: keys alone go through networks, then marked ids are collected and sorted. k is 1 to 8, `n` a
-/// multiple of 8 (padded with INT32_MIN, which no float's key is), `word` scratch for n / 32 + 1 vectors.
-FANFOLD_NOINLINE inline void top_by_threshold(lane_ints const* key, std::int64_t n, int k, lane_ints* word, lane_ints* best_key,
-                                              lane_ints* best_id) {
-  lane_ints top[8];
-  eight_largest(key, n / 8, top);
-  lane_ints const threshold = top[k - 1];
-  mark_from(key, n, threshold, word);
-  lane_list<8> list;
-  for (int j = 0; j < 8; ++j) {
-    list.key[j] = lanes_of(INT32_MIN);
-    list.id[j] = lanes_of(INT32_MAX);
+/// The best choices of each lane, `size` of them (a power of two from 8 on): columns of `size` vectors that lie one after the other.
+struct lane_choices {
+  std::int64_t size;
+  lane_ints* key;
+  lane_ints* id;
+  lane_floats* weight;
+  lane_ints* spare;
+  std::byte* row;  // 2 size numbers of 4 bytes for each lane in turn; size more behind the last
+  lane_ints* word;    // experts / 32 + 2
+
+  static std::int64_t size_for(std::int64_t k) {
+    std::int64_t size = 8;
+    while (size < k) size *= 2;
+    return size;
   }
-  lane_ints id[8] = {};
-  for (int lane = 0; lane < row_lanes; ++lane) collect_marked(key, word, (n + 31) / 32, lane, threshold[lane], k, id);
-  for (int j = 0; j < k; ++j) {
-    list.id[j] = id[j];
-    for (int lane = 0; lane < row_lanes; ++lane) list.key[j][lane] = key[id[j][lane]][lane];
+  static std::int64_t vectors(std::int64_t experts, std::int64_t k) { return 7 * size_for(k) + experts / 32 + 2; }
+
+  lane_choices(std::int64_t k, lane_ints* scratch)
+      : size(size_for(k)),
+        key(scratch),
+        id(key + size),
+        weight(reinterpret_cast<lane_floats*>(id + size)),
+        spare(id + 2 * size),
+        row(reinterpret_cast<std::byte*>(spare + size)),
+        word(spare + 4 * size) {}
+
+  std::byte* row_of(int lane) const { return row + lane * 2 * size * 4; }
+  std::int32_t* ids_of(int lane) const { return reinterpret_cast<std::int32_t*>(row_of(lane)); }
+  float* weights_of(int lane) const { return reinterpret_cast<float*>(row_of(lane) + 4 * size); }
+
+  /// key and id from the rows.
+  void columns_from_rows() const {
+    for (std::int64_t first = 0; first < 2 * size; first += row_lanes) {
+      lane_floats v[row_lanes];
+      for (int r = 0; r < row_lanes; ++r) std::memcpy(&v[r], row_of(r) + 4 * first, sizeof v[r]);
+      transpose(v);
+      for (int i = 0; i < row_lanes; ++i) std::memcpy(key + first + i, &v[i], sizeof v[i]);
+    }
   }
-  sort_eight([&](int i, int j) __attribute__((always_inline)) {
-    lane_ints const a = list.key[i], b = list.key[j], p = list.id[i], q = list.id[j];
-    lane_ints const wrong = (a < b) | ((a == b) & (p > q));
-    list.key[i] = lanes_select(wrong, b, a);
-    list.key[j] = lanes_select(wrong, a, b);
-    list.id[i] = lanes_select(wrong, q, p);
-    list.id[j] = lanes_select(wrong, p, q);
-  });
-  for (int j = 0; j < 8; ++j) {
-    best_key[j] = list.key[j];
-    best_id[j] = list.id[j];
+  /// The rows from the first k of id and weight.
+  void rows_from_columns(std::int64_t k) const {
+    if (k <= 2) {
+      for (int r = 0; r < row_lanes; ++r)
+        for (std::int64_t j = 0; j < k; ++j) {
+          ids_of(r)[j] = id[j][r];
+          weights_of(r)[j] = weight[j][r];
+        }
+      return;
+    }
+    for (std::int64_t first = 0; first < 2 * size; first += row_lanes) {
+      lane_floats v[row_lanes];
+      for (int i = 0; i < row_lanes; ++i) std::memcpy(&v[i], id + first + i, sizeof v[i]);
+      transpose(v);
+      for (int r = 0; r < row_lanes; ++r) std::memcpy(row_of(r) + 4 * first, &v[r], sizeof v[r]);
+    }
   }
+};
+
+/// By the k-th largest key as a threshold: keys alone go through networks, then marked ids are collected and sorted. `n` is a multiple of 8
+/// (padded with INT32_MIN, which no float's key is).
+FANFOLD_NOINLINE inline void top_by_threshold(lane_ints const* key, std::int64_t n, std::int64_t k, lane_choices const& best) {
+  if (best.size == 8)
+    eight_largest(key, n / 8, best.key);
+  else
+    many_largest(key, n, best.size, best.key, best.spare);
+  lane_ints const threshold = best.key[k - 1];
+  mark_from(key, n, threshold, best.word);
+  std::int64_t const words = (n + 63) / 64;
+  for (int lane = 0; lane < row_lanes; ++lane) {
+    lane_marks const marks{best.word, lane};
+    std::int32_t* const keys = best.ids_of(lane);  // here a row is keys and ids
+    std::int32_t* const ids = keys + best.size;
+    std::int64_t marked = 0;
+    for (std::int64_t w = 0; w < words; ++w) marked += __builtin_popcountll(marks(w));
+    if (marked == k)
+      collect_exactly(marks, words, k, ids);
+    else
+      collect_with_ties(marks, words, k, key, threshold[lane], ids);
+    for (std::int64_t j = 0; j < k; ++j) keys[j] = key[ids[j]][lane];
+  }
+  best.columns_from_rows();
+  for (std::int64_t j = k; j < best.size; ++j) {
+    best.key[j] = lanes_of(INT32_MIN);
+    best.id[j] = lanes_of(INT32_MAX);
+  }
+  sort_pairs(best.key, best.id, best.size);
 }
 
-/// The best k (1 to 8) of n keys of each lane, best first, into arrays of 8; `n` is rounded up to 8, the keys between are INT32_MIN.
-inline void top_lanes(lane_ints const* key, std::int64_t n, int k, lane_ints* word, lane_ints* best_key, lane_ints* best_id) {
-  if (k <= 1) return top_by_insertion<1>(key, n, best_key, best_id);
-  if (k <= 2) return top_by_insertion<2>(key, n, best_key, best_id);
-  if (k <= 4) return top_by_insertion<4>(key, n, best_key, best_id);
-  if (n <= 16) return top_by_insertion<8>(key, n, best_key, best_id);
-  return top_by_threshold(key, (n + 7) / 8 * 8, k, word, best_key, best_id);
+/// The best k of n keys of each lane, best first, into best.key and best.id; `n` is rounded up to 8, the keys between are INT32_MIN.
+inline void top_lanes(lane_ints const* key, std::int64_t n, std::int64_t k, lane_choices const& best) {
+  if (k <= 1) return top_by_insertion<1>(key, n, best.key, best.id);
+  if (k <= 2) return top_by_insertion<2>(key, n, best.key, best.id);
+  if (k <= 4) return top_by_insertion<4>(key, n, best.key, best.id);
+  if (k <= 8 && n <= 16) return top_by_insertion<8>(key, n, best.key, best.id);
+  top_by_threshold(key, (n + 7) / 8 * 8, k, best);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::route::detail
