@@ -1,0 +1,7 @@
+#include "support/device_router_contract.hpp"
+
+namespace {
+
+TEST_CASE("router contract: named routers, part 3, on an emulated device") { support::check_routers_on_device<3>(); }
+
+}  // namespace
