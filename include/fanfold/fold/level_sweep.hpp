@@ -72,4 +72,17 @@ void level_sweep(E const& ex, dag_levels const& dag, F&& f) {
   for (std::int64_t l = 0; l < dag.levels(); ++l) f(ex, dag.level(l));
 }
 
+/// The same with the list of nodes, `nodes`, in memory that `ex` can read: `f` gets views of that. What a device sweeps with: levels follow
+/// one another as its launches do, without waiting.
+/// \throws argument_error where `nodes` is not as long as the graph's list.
+template <executor E, viewable Nodes, class F>
+void level_sweep(E const& ex, dag_levels const& dag, Nodes const& nodes, F&& f) {
+  view<std::int32_t const> const all = as_const(as_view(nodes));
+  check_argument(all.size() == static_cast<std::int64_t>(dag.nodes.size()), "level_sweep", "nodes.size()", all.size(), "that of dag.nodes");
+  for (std::int64_t l = 0; l < dag.levels(); ++l) {
+    std::int64_t const first = dag.offsets[static_cast<std::size_t>(l)];
+    f(ex, all.subview(first, dag.offsets[static_cast<std::size_t>(l + 1)] - first));
+  }
+}
+
 }  // namespace fanfold::inline FANFOLD_ABI

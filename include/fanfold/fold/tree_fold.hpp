@@ -7,7 +7,9 @@
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
+#include "fanfold/fold/fold.hpp"
 #include "fanfold/fold/neighbour_fold.hpp"
+#include "fanfold/fold/order.hpp"
 #include "fanfold/fold/tree.hpp"
 #include "fanfold/monoid/concept.hpp"
 
@@ -100,19 +102,17 @@ struct tree_tape {
   bool empty(std::int64_t s) const { return shape.offsets(0)[static_cast<std::size_t>(s)] == shape.offsets(0)[static_cast<std::size_t>(s + 1)]; }
 };
 
-/// Folds each segment by the adjacent-pair tree over its items (no runs), keeping all nodes. Asks for no law, so it serves operations
-/// that are only learned to be associative. Depth ceil(log2 n).
-/// \throws argument_error for offsets that do not fit `x`.
-/// \par Determinism each pair is combined once, at a place that the segment's length fixes.
-template <host_executor E, aggregator A, viewable X, viewable Offsets>
-tree_tape<typename A::state> tree_fold(E const& ex, A const& a, X const& x, Offsets const& offsets) {
-  auto const items = as_const(as_view(x));
-  tree_tape<typename A::state> tape{tree_shape(as_const(as_view(offsets))), {}};
-  tree_shape const& shape = tape.shape;
-  check_argument(shape.offsets(0).back() == items.size(), "tree_fold", "last offset", shape.offsets(0).back(), "x.size()");
-  tape.node.assign(static_cast<std::size_t>(shape.nodes()), a.identity());
-  auto const node = view<typename A::state>(tape.node);
-  detail::for_each_chunk(ex, items.size(), [&](std::int64_t i) { node[i] = a.lift(detail::load_item<typename A::input>(items[i])); });
+/// What `run_loop` runs for tree folds and their gradients.
+template <class A>
+struct tree_loop {
+  A aggregator{};
+};
+
+/// Host forms.
+template <host_executor E, aggregator A, class T>
+void run_loop(E const& ex, tree_loop<A> const& loop, tree_shape const& shape, view<T const> x, view<typename A::state> node, workspace&) {
+  A const& a = loop.aggregator;
+  detail::for_each_chunk(ex, x.size(), [&](std::int64_t i) { node[i] = a.lift(detail::load_item<typename A::input>(x[i])); });
   for (int l = 1; l < shape.levels(); ++l) {
     auto const pairs = shape.pairs(l);
     detail::for_each_chunk(ex, static_cast<std::int64_t>(pairs.size()), [&](std::int64_t i) {
@@ -120,27 +120,18 @@ tree_tape<typename A::state> tree_fold(E const& ex, A const& a, X const& x, Offs
       node[p.parent] = p.moved_up() ? node[p.left] : a.combine(node[p.left], node[p.right]);
     });
   }
-  return tape;
 }
-
-/// Gradients of the items' lifted states, given those of the segments' roots: walks the levels down through
-/// `a.combine_vjp(left, right, g, g_left, g_right)`. `root_gradient` has one state a segment (ignored where it is empty),
-/// `item_gradient` one an item.
-/// \throws argument_error for sizes that do not match the tape.
-template <host_executor E, class A, viewable G, viewable Out>
-void tree_fold_vjp(E const& ex, A const& a, tree_tape<typename A::state> const& tape, G const& root_gradient, Out&& item_gradient) {
-  using state = typename A::state;
-  tree_shape const& shape = tape.shape;
-  auto const roots = as_const(as_view(root_gradient));
-  auto const items = as_view(item_gradient);
-  check_argument(roots.size() == shape.segments(), "tree_fold_vjp", "root_gradient.size()", roots.size(), "the number of segments");
-  check_argument(items.size() == shape.offsets(0).back(), "tree_fold_vjp", "item_gradient.size()", items.size(), "the number of items");
-  std::vector<state> gradient(static_cast<std::size_t>(shape.nodes()), a.identity());
-  auto const g = view<state>(gradient);
+template <host_executor E, class A, class G, class D>
+void run_loop(E const& ex, tree_loop<A> const& loop, tree_shape const& shape, view<typename A::state const> node, view<G const> roots, view<D> items,
+              workspace&) {
+  A const& a = loop.aggregator;
+  std::vector<typename A::state> gradient(static_cast<std::size_t>(shape.nodes()), a.identity());
+  auto const g = view<typename A::state>(gradient);
   int const top = shape.levels() - 1;
+  auto const& items_of = shape.offsets(0);
   for (std::int64_t s = 0; s < shape.segments(); ++s)
-    if (!tape.empty(s)) g[shape.first(top) + shape.offsets(top)[static_cast<std::size_t>(s)]] = roots[s];
-  auto const node = view<state const>(tape.node);
+    if (items_of[static_cast<std::size_t>(s)] < items_of[static_cast<std::size_t>(s + 1)])
+      g[shape.first(top) + shape.offsets(top)[static_cast<std::size_t>(s)]] = roots[s];
   for (int l = top; l >= 1; --l) {
     auto const pairs = shape.pairs(l);
     detail::for_each_chunk(ex, static_cast<std::int64_t>(pairs.size()), [&](std::int64_t i) {
@@ -152,6 +143,60 @@ void tree_fold_vjp(E const& ex, A const& a, tree_tape<typename A::state> const& 
     });
   }
   for (std::int64_t i = 0; i < items.size(); ++i) items[i] = g[i];
+}
+
+/// Folds each segment of `shape` by the adjacent-pair tree over its items (no runs) and keeps all nodes: `node` has shape.nodes() states, those
+/// of level l from shape.first(l) on. Asks for no law, so it serves operations that are only learned to be associative. Depth ceil(log2 n).
+///
+/// `x` and `node` are memory that `ex` can read; `shape` is the host's and, on a device, must live until the work is done.
+/// \throws argument_error for sizes that do not fit the shape; nothing is written then.
+/// \par Determinism each pair is combined once, at a place that the segment's length fixes.
+template <executor E, aggregator A, viewable X, viewable Nodes, detail::call_option... Options>
+void tree_fold(E const& ex, A const& a, X const& x, tree_shape const& shape, Nodes&& node, Options&&... options) {
+  auto const items = as_const(as_view(x));
+  auto const nodes = as_view(node);
+  check_argument(shape.offsets(0).back() == items.size(), "tree_fold", "last offset", shape.offsets(0).back(), "x.size()");
+  check_argument(nodes.size() == shape.nodes(), "tree_fold", "node.size()", nodes.size(), "shape.nodes()");
+  detail::check_segment_items<A, serial_executor>("tree_fold", view<std::int64_t const>(shape.offsets(0)), items.size());
+  detail::call_workspace ws(ex, options...);
+  static_assert(detail::has_backend<E, tree_loop<A>, tree_shape const&, decltype(items), decltype(nodes), workspace&>,
+                "no backend of tree_fold for this executor: include <fanfold/kernel/tree_fold.hpp> for device executors");
+  run_loop(ex, tree_loop<A>{a}, shape, items, nodes, ws.get());
+}
+
+/// The same on the host, with a tape of its own.
+/// \throws argument_error for offsets that do not fit `x`.
+template <host_executor E, aggregator A, viewable X, viewable Offsets>
+tree_tape<typename A::state> tree_fold(E const& ex, A const& a, X const& x, Offsets const& offsets) {
+  tree_tape<typename A::state> tape{tree_shape(as_const(as_view(offsets))), {}};
+  auto const items = as_view(x);
+  check_argument(tape.shape.offsets(0).back() == items.size(), "tree_fold", "last offset", tape.shape.offsets(0).back(), "x.size()");
+  tape.node.assign(static_cast<std::size_t>(tape.shape.nodes()), a.identity());
+  tree_fold(ex, a, items, tape.shape, tape.node);
+  return tape;
+}
+
+/// Gradients of the items' lifted states, given those of the segments' roots: walks the levels down through
+/// `a.combine_vjp(left, right, g, g_left, g_right)`. `node` is what `tree_fold` kept; `root_gradient` has one state a segment (ignored where
+/// it is empty), `item_gradient` one an item.
+/// \throws argument_error for sizes that do not match the shape; nothing is written then.
+template <executor E, class A, viewable Nodes, viewable G, viewable Out, detail::call_option... Options>
+void tree_fold_vjp(E const& ex, A const& a, tree_shape const& shape, Nodes const& node, G const& root_gradient, Out&& item_gradient,
+                   Options&&... options) {
+  auto const nodes = as_const(as_view(node));
+  auto const roots = as_const(as_view(root_gradient));
+  auto const items = as_view(item_gradient);
+  check_argument(nodes.size() == shape.nodes(), "tree_fold_vjp", "node.size()", nodes.size(), "shape.nodes()");
+  check_argument(roots.size() == shape.segments(), "tree_fold_vjp", "root_gradient.size()", roots.size(), "the number of segments");
+  check_argument(items.size() == shape.offsets(0).back(), "tree_fold_vjp", "item_gradient.size()", items.size(), "the number of items");
+  detail::call_workspace ws(ex, options...);
+  static_assert(detail::has_backend<E, tree_loop<A>, tree_shape const&, decltype(nodes), decltype(roots), decltype(items), workspace&>,
+                "no backend of tree_fold_vjp for this executor: include <fanfold/kernel/tree_fold.hpp> for device executors");
+  run_loop(ex, tree_loop<A>{a}, shape, nodes, roots, items, ws.get());
+}
+template <host_executor E, class A, viewable G, viewable Out>
+void tree_fold_vjp(E const& ex, A const& a, tree_tape<typename A::state> const& tape, G const& root_gradient, Out&& item_gradient) {
+  tree_fold_vjp(ex, a, tape.shape, tape.node, root_gradient, item_gradient);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI
