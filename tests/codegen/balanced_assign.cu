@@ -1,8 +1,9 @@
 // arch: 75 80 90 100 120
-// ptx: auction_body : atom.shared|atom.relaxed|atom
+// ptx: auction_body : atom
 // ptx: auction_body : bar.sync
 // ptx-not: auction_body : ld.local|st.local
-// regs: auction_body : 128
+// regs: auction_body : 112
+// regs: settled_rows_body : 112
 #include "fanfold/cuda/executor.cuh"
 #include "fanfold/kernel/balanced_assign.hpp"
 

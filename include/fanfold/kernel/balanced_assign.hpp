@@ -50,6 +50,7 @@ struct auction_memory {
   std::int32_t* winner;   // of a job in the round before
   std::int32_t* owner;    // of a job, this round
   worker_choice* choice;  // of a worker
+  std::uint32_t* ended;   // of a group: 0 where the exact form is to do it
   fanfold::detail::assignment_memory exact;
 };
 
@@ -83,36 +84,31 @@ struct auction_round {
 /// A block a group: rounds of bids until every job is in exactly one worker's choice, as the host's auction does. In a round the warps find
 /// the workers' choices by digits of the ranks, then the threads settle one job each, workers ascending.
 struct auction_body {
-  static constexpr unsigned max_threads = 512;
+  static constexpr unsigned max_threads = 576;
   static constexpr int digit_bits = 6, digits = 64;
 
+  /// A block works alone: as large a one as the executor's wish allows.
+  static constexpr unsigned threads(unsigned wish) { return wish < 256 ? wish : 512; }
+
   struct shared {
-    checked_array<std::uint32_t, 16 * 64> bins;
+    checked_array<std::uint32_t, max_threads / 32 * 64> bins;
     checked_array<double, 32> low, high;
-    checked_array<fanfold::detail::near_column, 32> nearest;
     std::uint32_t conflict;
   };
 
   auction_shape shape;
   auction_memory at;
 
-  template <block B, class L, class W>
-  FANFOLD_HD void operator()(B& b, shared& s, matrix_view<L const> scores, assignment<W> out) const {
+  template <block B, class L>
+  FANFOLD_HD void operator()(B& b, shared& s, matrix_view<L const> scores) const {
     for (std::int64_t g = b.index(); g < shape.groups(); g += b.blocks()) {
-      std::int64_t const jobs = shape.jobs(g), first = g * shape.step, at_jobs = g * shape.step_jobs();
+      std::int64_t const jobs = shape.jobs(g), at_jobs = g * shape.step_jobs();
       double* const score = at.score + shape.n * at_jobs;
       double const high = load(b, s, scores, g, score);
-      if (shape.n == 1) {
-        for (std::int64_t j = b.thread(); j < jobs; j += b.threads()) at.owner[at_jobs + j] = 0;
-      } else if (shape.exact || !auction(b, s, score, g, high, range_step(s))) {
-        exactly(b, s, g, score);
-      }
-      b.sync();
-      for (std::int64_t t = b.thread(); t < shape.group_rows(g); t += b.threads()) {
-        std::int32_t const e = at.owner[at_jobs + t];
-        out.id.data()[(first + t) * out.id.stride()] = e;
-        out.weight.data()[(first + t) * out.weight.stride()] = sigmoid_weight<W>(scores.data()[(first + t) * scores.stride() + e]);
-      }
+      bool ended = shape.n == 1;
+      for (std::int64_t j = b.thread(); j < jobs && ended; j += b.threads()) at.owner[at_jobs + j] = 0;
+      if (!ended && !shape.exact) ended = auction(b, s, score, g, high, range_step(s));
+      if (b.thread() == 0) at.ended[g] = ended ? 1 : 0;
       b.sync();
     }
   }
@@ -221,7 +217,8 @@ struct auction_body {
     unsigned const lane = lane_of(b);
     std::uint64_t prefix = 0;
     std::int64_t left = m + 1;
-    for (int low = 60, top = 64; top > 0; top = low, low = low > digit_bits ? low - digit_bits : 0) {
+    int low = 60;
+    for (int top = 64;; top = low, low = low > digit_bits ? low - digit_bits : 0) {
       b.sync_warp();
       bins[lane] = 0;
       bins[lane + 32] = 0;
@@ -238,46 +235,58 @@ struct auction_body {
       bool const in_upper = above < left && left <= above + upper, in_lower = above + upper < left && left <= above + upper + lower;
       std::uint32_t const found = b.ballot(in_upper || in_lower);
       auto const finder = static_cast<unsigned>(math::trailing_zeros(found));
-      std::int64_t const passed = in_upper ? above : above + upper;
+      std::int64_t const passed = above + (in_upper ? 0 : upper);
       std::int64_t const digit = in_upper ? 63 - 2 * lane : 62 - 2 * lane;
       left -= b.shuffle(passed, finder);
       prefix |= static_cast<std::uint64_t>(b.shuffle(digit, finder)) << low;
-      if (b.shuffle(in_upper ? upper : lower, finder) == 1) return find_only(b, now, w, prefix, low);
+      std::int64_t const here = in_upper ? upper : lower;
+      if (b.shuffle(here, finder) == 1 || low == 0) break;
     }
-    return {fanfold::detail::number_of_rank<double>(prefix), find_tie(b, now, w, prefix, left)};
+    return find_job(b, now, w, prefix, low, left);
   }
 
-  // The only job whose rank has this prefix.
+  // The job that is number `nth` (from 1) of those whose ranks have this prefix.
   template <block B>
-  FANFOLD_HD worker_choice find_only(B& b, auction_round const& now, std::int64_t w, std::uint64_t prefix, int low) const {
-    std::uint64_t rank = 0;
-    std::int64_t cut = 0;
-    for (std::int64_t j = lane_of(b); j < now.jobs; j += 32) {
-      std::uint64_t const r = fanfold::detail::ascending_rank(now.value(w, j));
-      if ((r ^ prefix) >> low != 0) continue;
-      rank = r;
-      cut = j;
-    }
-    auto const finder = static_cast<unsigned>(math::trailing_zeros(b.ballot(rank != 0)));
-    return {fanfold::detail::number_of_rank<double>(b.shuffle(rank, finder)), b.shuffle(cut, finder)};
-  }
-
-  // The job that is number `nth` (from 1) of those with this rank.
-  template <block B>
-  FANFOLD_HD std::int64_t find_tie(B& b, auction_round const& now, std::int64_t w, std::uint64_t rank, std::int64_t nth) const {
+  FANFOLD_HD worker_choice find_job(B& b, auction_round const& now, std::int64_t w, std::uint64_t prefix, int low, std::int64_t nth) const {
     std::int64_t cut = now.jobs;
     for (std::int64_t begin = 0; begin < now.jobs && cut == now.jobs; begin += 32) {
       std::int64_t const j = begin + lane_of(b);
-      bool const same = j < now.jobs && fanfold::detail::ascending_rank(now.value(w, j)) == rank;
+      bool const same = j < now.jobs && (fanfold::detail::ascending_rank(now.value(w, j)) ^ prefix) >> low == 0;
       std::uint32_t const all = b.ballot(same);
       bool const it = same && math::popcount(all & ((1u << lane_of(b)) - 1u)) + 1 == nth;
       std::uint32_t const which = b.ballot(it);
       if (which != 0) cut = begin + math::trailing_zeros(which);
       nth -= math::popcount(all);
     }
-    return cut;
+    return {now.value(w, cut), cut};
+  }
+};
+
+/// A block a group: the exact assignment where the auction has not ended, then ids and weights.
+struct settled_rows_body {
+  struct shared {
+    checked_array<fanfold::detail::near_column, 32> nearest;
+  };
+
+  auction_shape shape;
+  auction_memory at;
+
+  template <block B, class L, class W>
+  FANFOLD_HD void operator()(B& b, shared& s, matrix_view<L const> scores, assignment<W> out) const {
+    for (std::int64_t g = b.index(); g < shape.groups(); g += b.blocks()) {
+      std::int64_t const first = g * shape.step, at_jobs = g * shape.step_jobs();
+      if (at.ended[g] == 0) exactly(b, s, g, at.score + shape.n * at_jobs);
+      b.sync();
+      for (std::int64_t t = b.thread(); t < shape.group_rows(g); t += b.threads()) {
+        std::int32_t const e = at.owner[at_jobs + t];
+        out.id.data()[(first + t) * out.id.stride()] = e;
+        out.weight.data()[(first + t) * out.weight.stride()] = sigmoid_weight<W>(scores.data()[(first + t) * scores.stride() + e]);
+      }
+      b.sync();
+    }
   }
 
+ private:
   template <block B>
   FANFOLD_HD void exactly(B& b, shared& s, std::int64_t g, double const* score) const {
     std::int64_t const jobs = shape.jobs(g), at_jobs = g * shape.step_jobs();
@@ -309,8 +318,11 @@ void run_loop(E const& ex, balanced_assign_loop const& loop, matrix_view<L const
   workspace::frame frame(ws);
   detail::auction_memory const at{frame.take<double>(n * jobs).data(),       frame.take<double>(jobs).data(),
                                   frame.take<std::int32_t>(jobs).data(),     frame.take<std::int32_t>(jobs).data(),
-                                  frame.take<detail::worker_choice>(groups * n).data(), fanfold::detail::take_assignment_memory(frame, groups, shape.step_jobs())};
-  launch_blocks(ex, detail::auction_body{shape, at}, groups, scores, out);
+                                  frame.take<detail::worker_choice>(groups * n).data(), frame.take<std::uint32_t>(groups).data(),
+                                  fanfold::detail::take_assignment_memory(frame, groups, shape.step_jobs())};
+  unsigned const threads = detail::auction_body::threads(ex.block_threads());
+  ex.launch(detail::auction_body{shape, at}, blocks_for(ex, groups, 1, threads), threads, scores);
+  launch_blocks(ex, detail::settled_rows_body{shape, at}, groups, scores, out);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::route

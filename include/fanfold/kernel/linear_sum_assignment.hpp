@@ -39,8 +39,9 @@ struct near_column {
 };
 struct nearer_column {
   FANFOLD_HD near_column operator()(near_column const& a, near_column const& b) const {
-    if (a.column == 0 || b.column == 0) return a.column == 0 ? b : a;
-    return b.distance < a.distance || (b.distance == a.distance && b.column < a.column) ? b : a;
+    // by value, field by field: a choice between the two would put both into local memory
+    bool const second = b.column != 0 && (a.column == 0 || b.distance < a.distance || (b.distance == a.distance && b.column < a.column));
+    return {second ? b.distance : a.distance, second ? b.column : a.column};
   }
 };
 
