@@ -9,6 +9,7 @@
 #include "fanfold/core/math.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
+#include "fanfold/fold/order.hpp"
 #include "fanfold/route/detail/product.hpp"
 #include "fanfold/route/detail/row_sums.hpp"
 #include "fanfold/route/row.hpp"
@@ -18,8 +19,8 @@ namespace fanfold::inline FANFOLD_ABI::route {
 
 /// Soft MoE (Puigcerver et al., 2023): every slot is a convex mix of tokens, every token a convex mix of slot outputs. With x^ and mu^ the
 /// tokens and slot vectors over sqrt(sum of squares + 1e-6), z = s x^ mu^T (T x slots): dispatch D = softmax of z over tokens, combine
-/// C = softmax over slots. slots = D^T x, out = C f(slots). One group a call; later tokens change earlier ones. Host executors; R float or
-/// double throughout.
+/// C = softmax over slots. slots = D^T x, out = C f(slots). One group a call; later tokens change earlier ones. R float or double
+/// throughout; device executors need kernel/soft_moe.hpp.
 template <class R = float>
 struct soft_moe {
   /// Slot vectors, (experts x slots an expert) x d.
@@ -48,17 +49,19 @@ R soft_unit(R const* v, std::int64_t n, R* to) {
 
 }  // namespace detail
 
-/// dispatch and combine := D and C (T x slots); masked tokens take no part and get rows of 0. `noise`, where given, is added to z.
+/// What `run_loop` runs for `mixing_weights`.
+template <class R = float>
+struct mixing_loop {
+  soft_moe<R> moe{};
+  row_mask mask{};
+};
+
+/// Host form of `mixing_weights`.
 template <host_executor E, class R>
-void mixing_weights(E const& ex, soft_moe<R> const& moe, matrix_view<R const> x, matrix_view<R> dispatch, matrix_view<R> combine, row_mask const& mask = {},
-                    matrix_view<R const> noise = {}) {
-  static constexpr char function[] = "route::mixing_weights";
+void run_loop(E const& ex, mixing_loop<R> const& loop, matrix_view<R const> x, matrix_view<R> dispatch, matrix_view<R> combine, matrix_view<R const> noise,
+              workspace& ws) {
+  soft_moe<R> const& moe = loop.moe;
   std::int64_t const rows = x.rows(), d = x.cols(), n = moe.slot_vectors.rows();
-  check_argument(moe.slot_vectors.cols() == d, function, "columns of the slot vectors", moe.slot_vectors.cols(), "those of the tokens");
-  check_argument(dispatch.rows() == rows && dispatch.cols() == n && combine.rows() == rows && combine.cols() == n, function, "shape of the weights", dispatch.cols(),
-                 "tokens x slots");
-  check_argument(noise.data() == nullptr || (noise.rows() == rows && noise.cols() == n), function, "shape of the noise", noise.cols(), "tokens x slots");
-  workspace ws;
   workspace::frame frame(ws);
   R* const unit = frame.take<R>(n * d).data();
   R* const column = frame.take<R>(n * rows).data();
@@ -67,7 +70,7 @@ void mixing_weights(E const& ex, soft_moe<R> const& moe, matrix_view<R const> x,
     R* const z = combine.row(t).data();
     detail::soft_unit(x.row(t).data(), d, u);
     detail::row_times_transposed(u, matrix_view<R const>(unit, n, d), z);
-    bool const kept = mask.keeps(t);
+    bool const kept = loop.mask.keeps(t);
     for (std::int64_t j = 0; j < n; ++j) {
       z[j] = moe.scale * z[j] + (noise.data() == nullptr ? R(0) : noise(t, j));
       column[j * rows + t] = kept ? z[j] : -math::infinity<R>();
@@ -81,23 +84,35 @@ void mixing_weights(E const& ex, soft_moe<R> const& moe, matrix_view<R const> x,
   });
 }
 
+/// dispatch and combine := D and C (T x slots); masked tokens take no part and get rows of 0. `noise`, where given, is added to z.
+template <executor E, class R>
+void mixing_weights(E const& ex, soft_moe<R> const& moe, matrix_view<R const> x, matrix_view<R> dispatch, matrix_view<R> combine, row_mask const& mask = {},
+                    matrix_view<R const> noise = {}) {
+  static constexpr char function[] = "route::mixing_weights";
+  std::int64_t const rows = x.rows(), d = x.cols(), n = moe.slot_vectors.rows();
+  check_argument(moe.slot_vectors.cols() == d, function, "columns of the slot vectors", moe.slot_vectors.cols(), "those of the tokens");
+  check_argument(dispatch.rows() == rows && dispatch.cols() == n && combine.rows() == rows && combine.cols() == n, function, "shape of the weights", dispatch.cols(),
+                 "tokens x slots");
+  check_argument(noise.data() == nullptr || (noise.rows() == rows && noise.cols() == n), function, "shape of the noise", noise.cols(), "tokens x slots");
+  fanfold::detail::call_workspace ws(ex);
+  run_loop(ex, mixing_loop<R>{moe, mask}, x, dispatch, combine, noise, ws.get());
+}
+
 /// slots := D^T x, sums over tokens ascending.
-template <host_executor E, class R>
+template <executor E, class R>
 void mix_in(E const& ex, matrix_view<R const> dispatch, matrix_view<R const> x, matrix_view<R> slots) {
   check_argument(dispatch.rows() == x.rows() && slots.rows() == dispatch.cols() && slots.cols() == x.cols(), "route::mix_in", "rows of the slots", slots.rows(),
                  "the columns of the dispatch weights");
-  for (std::int64_t j = 0; j < slots.rows(); ++j)
-    for (std::int64_t i = 0; i < slots.cols(); ++i) slots(j, i) = R(0);
-  detail::add_outer_products(ex, dispatch, x, slots);
+  run_loop(ex, detail::outer_products{false}, dispatch, x, slots);
 }
 
 /// out := C y, y the outputs of the slots.
-template <host_executor E, class R>
+template <executor E, class R>
 void mix_out(E const& ex, matrix_view<R const> combine, matrix_view<R const> y, matrix_view<R> out) {
   check_argument(combine.cols() == y.rows() && out.rows() == combine.rows() && out.cols() == y.cols(), "route::mix_out", "rows of the output", out.rows(),
                  "the rows of the combine weights");
-  workspace ws;
-  detail::multiply(ex, combine, y, out, false, ws);
+  fanfold::detail::call_workspace ws(ex);
+  run_loop(ex, detail::plain_product{}, combine, y, out, ws.get());
 }
 
 /// The vjp through the router: from dD and dC (T x slots) the gradients by tokens and slot vectors, both added to; returns the one by the

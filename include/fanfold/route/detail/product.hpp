@@ -9,7 +9,7 @@
 #include "fanfold/core/workspace.hpp"
 
 /// \file
-/// The small dense products of logit sources, on the host: bits do not depend on threads or on the other rows. Sums over columns run in 16
+/// The small dense products of logit sources: bits do not depend on threads or on the other rows. Sums over columns run in 16
 /// lanes that meet in halves, sums over rows in ascending row; relative error at most (n / 16 + 5) roundings of the sum of magnitudes.
 
 namespace fanfold::inline FANFOLD_ABI::route::detail {
@@ -126,6 +126,45 @@ template <class D, class R>
 void add_column_sums(matrix_view<D const> dy, view<R> db) {
   for (std::int64_t t = 0; t < dy.rows(); ++t)
     for (std::int64_t e = 0; e < db.size(); ++e) db[e] += static_cast<R>(to_arithmetic(dy(t, e)));
+}
+
+/// The products by name, for `run_loop`; kernel/product.hpp has the device forms.
+struct transposed_product {};
+struct added_product {};  // out += the transposed product
+struct plain_product {
+  bool add = false;
+};
+struct outer_products {
+  bool add = true;
+};
+struct column_sums {};
+
+template <host_executor E, class X, class W, class Y>
+void run_loop(E const& ex, transposed_product, matrix_view<X const> x, matrix_view<W const> w, view<W const> bias, matrix_view<Y> out, workspace& ws) {
+  multiply_transposed(ex, x, w, bias, out, ws);
+}
+template <host_executor E, class X, class W, class Y>
+void run_loop(E const& ex, added_product, matrix_view<X const> x, matrix_view<W const> w, matrix_view<Y> out, workspace& ws) {
+  using R = arithmetic_t<Y>;
+  for_each_task(ex, out.rows(), static_cast<std::size_t>(w.rows()) * sizeof(R), ws, [&](std::int64_t t, void* scratch) {
+    auto* const sum = static_cast<R*>(scratch);
+    row_times_transposed(x.row(t).data(), w, sum);
+    for (std::int64_t e = 0; e < w.rows(); ++e) out(t, e) = from_arithmetic<Y>(static_cast<R>(to_arithmetic(out(t, e))) + sum[e]);
+  });
+}
+template <host_executor E, class D, class W, class X>
+void run_loop(E const& ex, plain_product product, matrix_view<D const> dy, matrix_view<W const> w, matrix_view<X> dx, workspace& ws) {
+  multiply(ex, dy, w, dx, product.add, ws);
+}
+template <host_executor E, class D, class X, class R>
+void run_loop(E const& ex, outer_products products, matrix_view<D const> dy, matrix_view<X const> x, matrix_view<R> dw) {
+  for (std::int64_t e = 0; e < dw.rows() && !products.add; ++e)
+    for (std::int64_t i = 0; i < dw.cols(); ++i) dw(e, i) = R(0);
+  add_outer_products(ex, dy, x, dw);
+}
+template <host_executor E, class D, class R>
+void run_loop(E const&, column_sums, matrix_view<D const> dy, view<R> db) {
+  add_column_sums(dy, db);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::route::detail

@@ -9,6 +9,7 @@
 #include "fanfold/core/math.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
+#include "fanfold/fold/order.hpp"
 #include "fanfold/route/detail/product.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::route {
@@ -56,22 +57,21 @@ void unit_rows(matrix_view<M const> m, R* unit, R* norm) {
 
 }  // namespace detail
 
-template <host_executor E, class W, matrix_viewable X, matrix_viewable Y>
-void logits(E const& ex, cosine_logits<W> const& source, X const& x, Y&& out) {
-  static constexpr char function[] = "route::logits";
-  auto const h = as_const(as_matrix_view(x));
-  auto const to = as_matrix_view(out);
-  using T = typename decltype(to)::value_type;
+/// What `run_loop` runs for cosine logits.
+template <class W = float>
+struct cosine_loop {
+  cosine_logits<W> source{};
+};
+
+template <host_executor E, class W, class X, class T>
+void run_loop(E const& ex, cosine_loop<W> const& loop, matrix_view<X const> h, matrix_view<T> to, workspace& ws) {
   using R = arithmetic_t<T>;
-  std::int64_t const n = source.experts.rows(), p = source.experts.cols();
-  check_argument(h.cols() == p, function, "columns of the tokens", h.cols(), "those of the experts");
-  check_argument(to.rows() == h.rows() && to.cols() == n, function, "shape of the logits", to.cols(), "tokens x experts");
-  workspace ws;
+  std::int64_t const n = loop.source.experts.rows(), p = loop.source.experts.cols();
   workspace::frame frame(ws);
   R* const unit = frame.take<R>(n * p).data();
   R* const norm = frame.take<R>(n).data();
-  detail::unit_rows(source.experts, unit, norm);
-  R const tau = static_cast<R>(source.scale());
+  detail::unit_rows(loop.source.experts, unit, norm);
+  R const tau = static_cast<R>(loop.source.scale());
   for_each_task(ex, h.rows(), static_cast<std::size_t>(n + p) * sizeof(R), ws, [&](std::int64_t t, void* scratch) {
     auto* const u = static_cast<R*>(scratch);
     detail::unit_row(h.row(t).data(), p, u);
@@ -80,7 +80,18 @@ void logits(E const& ex, cosine_logits<W> const& source, X const& x, Y&& out) {
   });
 }
 
-template <host_executor E, class W, matrix_viewable X, matrix_viewable Y>
+template <executor E, class W, matrix_viewable X, matrix_viewable Y>
+void logits(E const& ex, cosine_logits<W> const& source, X const& x, Y&& out) {
+  static constexpr char function[] = "route::logits";
+  auto const h = as_const(as_matrix_view(x));
+  auto const to = as_matrix_view(out);
+  check_argument(h.cols() == source.experts.cols(), function, "columns of the tokens", h.cols(), "those of the experts");
+  check_argument(to.rows() == h.rows() && to.cols() == source.experts.rows(), function, "shape of the logits", to.cols(), "tokens x experts");
+  fanfold::detail::call_workspace ws(ex);
+  run_loop(ex, cosine_loop<W>{source}, h, to, ws.get());
+}
+
+template <executor E, class W, matrix_viewable X, matrix_viewable Y>
 void logits(E const& ex, prototype_logits<W> const& source, X const& x, Y&& out) {
   logits(ex, source.cosine(), x, out);
 }

@@ -8,6 +8,7 @@
 #include "fanfold/core/math.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
+#include "fanfold/fold/order.hpp"
 #include "fanfold/route/detail/product.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::route {
@@ -71,18 +72,29 @@ void check_state(recurrent_state<R> const& s, std::int64_t x_rows, std::int64_t 
 
 }  // namespace detail
 
-/// next := GRU(x, h); may be h.
+/// What `run_loop` runs for `advance`.
+template <class R = float>
+struct recurrent_loop {
+  recurrent_state<R> state{};
+};
+
 template <host_executor E, class R>
+void run_loop(E const& ex, recurrent_loop<R> const& loop, matrix_view<R const> x, matrix_view<R const> h, matrix_view<R> next, workspace& ws) {
+  std::int64_t const p = loop.state.width();
+  for_each_task(ex, x.rows(), static_cast<std::size_t>(6 * p) * sizeof(R), ws, [&](std::int64_t t, void* scratch) {
+    detail::gru_row<R> const g(loop.state, x.row(t).data(), h.row(t).data(), static_cast<R*>(scratch));
+    for (std::int64_t i = 0; i < p; ++i) next(t, i) = (R(1) - g.z(i)) * g.n(i) + g.z(i) * h(t, i);
+  });
+}
+
+/// next := GRU(x, h); may be h.
+template <executor E, class R>
 void advance(E const& ex, recurrent_state<R> const& s, matrix_view<R const> x, matrix_view<R const> h, matrix_view<R> next) {
   static constexpr char function[] = "route::advance";
   detail::check_state(s, x.rows(), x.cols(), h.rows(), h.cols(), function);
   check_argument(next.rows() == h.rows() && next.cols() == h.cols(), function, "shape of the next state", next.cols(), "that of the state");
-  std::int64_t const p = s.width();
-  workspace ws;
-  for_each_task(ex, x.rows(), static_cast<std::size_t>(6 * p) * sizeof(R), ws, [&](std::int64_t t, void* scratch) {
-    detail::gru_row<R> const g(s, x.row(t).data(), h.row(t).data(), static_cast<R*>(scratch));
-    for (std::int64_t i = 0; i < p; ++i) next(t, i) = (R(1) - g.z(i)) * g.n(i) + g.z(i) * h(t, i);
-  });
+  fanfold::detail::call_workspace ws(ex);
+  run_loop(ex, recurrent_loop<R>{s}, x, h, next, ws.get());
 }
 
 /// The vjp for dnext. Views of `out` left empty are not wanted.
