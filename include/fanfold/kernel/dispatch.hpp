@@ -102,7 +102,7 @@ struct slot_walk {
 /// The ordered tree over rows that come one by one: up to 32 of them, or with `Deep` up to 2,048.
 template <class R, int V, bool Deep>
 struct row_accumulator {
-  fanfold::detail::row_state<R, V> state;
+  fanfold::detail::row_state<R, V> state{};
   bool started = false;
 
   template <class Row>
@@ -118,7 +118,7 @@ struct row_accumulator {
 template <class R, int V>
 struct row_accumulator<R, V, true> {
   row_accumulator<R, V, false> run{};
-  fanfold::detail::row_state<R, V> state;
+  fanfold::detail::row_state<R, V> state{};
   fanfold::detail::register_row_tree<R, V> tree;
   unsigned runs = 0;
   std::int64_t in_run = 0;
@@ -203,7 +203,7 @@ struct combine_body {
 
   template <class Out>
   FANFOLD_HD void fold_token(std::int64_t t, std::int64_t first, Out* to) const {
-    state_type state;
+    state_type state{};
     if (fold_state(t, first, state))
       fanfold::detail::store_row(loop.monoid, state, to, V);
     else
