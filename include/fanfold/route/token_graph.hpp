@@ -39,8 +39,8 @@ struct token_relation {
   csr_view<float> sparse{};
   bool normalise = false;
 
-  bool is_dense() const { return dense.data() != nullptr; }
-  std::int64_t rows() const { return is_dense() ? dense.rows() : sparse.rows(); }
+  FANFOLD_HD bool is_dense() const { return dense.data() != nullptr; }
+  FANFOLD_HD std::int64_t rows() const { return is_dense() ? dense.rows() : sparse.rows(); }
   /// Calls f(j, S(i, j)) for the entries of row i, ascending.
   template <class F>
   void for_each(std::int64_t i, F const& f) const {
@@ -75,10 +75,16 @@ struct token_graph_router {
 namespace detail {
 
 template <bool Causal>
-void check_relation(token_graph_router<Causal> const& router, std::int64_t rows, char const* function) {
+void check_relation_shape(token_graph_router<Causal> const& router, std::int64_t rows, char const* function) {
   auto const& r = router.relation;
   check_argument(r.rows() == rows, function, "rows of the relation", r.rows(), "the rows of the logits");
   if (r.is_dense()) check_argument(r.dense.cols() == rows, function, "columns of the relation", r.dense.cols(), "the rows of the logits");
+}
+
+template <bool Causal>
+void check_relation(token_graph_router<Causal> const& router, std::int64_t rows, char const* function) {
+  auto const& r = router.relation;
+  check_relation_shape(router, rows, function);
   for (std::int64_t i = 0; i < rows; ++i) {
     double sum = 0;
     r.for_each(i, [&](std::int64_t j, double s) {
@@ -92,7 +98,7 @@ void check_relation(token_graph_router<Causal> const& router, std::int64_t rows,
 }
 
 /// mixed := S softmax(logits), sums over j in ascending order, in double; scores := softmax(logits).
-template <class E, class L, class R>
+template <host_executor E, class L, class R>
 void mix_rows(E const& ex, token_relation const& relation, matrix_view<L const> logits, R* score, R* mixed, workspace& ws) {
   std::int64_t const n = logits.cols();
   for_each_row<R>(ex, logits.rows(), 0, ws, [&](std::int64_t t, R*) {
@@ -113,21 +119,33 @@ void mix_rows(E const& ex, token_relation const& relation, matrix_view<L const> 
 
 }  // namespace detail
 
-/// Routes by related tokens:  assign(ex, router, logits, out[, stats.view()][, row_mask{...}][, workspace]). Host executors. Statistics are
-/// those of the mixed rows. A row all of whose relatives are degenerate is degenerate.
-template <host_executor E, bool Causal, matrix_viewable X, class W, class Id, detail::route_option... Options>
+/// What `run_loop` runs before the choice: the mixed rows, after the relation has been looked at.
+template <bool Causal>
+struct token_graph_loop {
+  token_graph_router<Causal> router{};
+};
+
+template <host_executor E, bool Causal, class L, class R>
+void run_loop(E const& ex, token_graph_loop<Causal> const& loop, matrix_view<L const> logits, view<R> score, view<R> mixed, workspace& ws) {
+  detail::check_relation(loop.router, logits.rows(), "route::assign");
+  detail::mix_rows(ex, loop.router.relation, logits, score.data(), mixed.data(), ws);
+}
+
+/// Routes by related tokens:  assign(ex, router, logits, out[, stats.view()][, row_mask{...}][, workspace]). Statistics are those of the mixed
+/// rows. A row all of whose relatives are degenerate is degenerate. A device reports a bad relation by `fetch` and leaves its entry out.
+template <executor E, bool Causal, matrix_viewable X, class W, class Id, detail::route_option... Options>
 void assign(E const& ex, token_graph_router<Causal> const& router, X const& x, assignment<W, Id> out, Options&&... options) {
   auto const logits = as_const(as_matrix_view(x));
   using R = arithmetic_t<typename decltype(logits)::value_type>;
   std::int64_t const n = logits.cols(), rows = logits.rows();
-  detail::check_relation(router, rows, "route::assign");
-  workspace own;
-  workspace::frame frame(own);
-  R* const score = frame.take<R>(rows * n).data();
-  R* const mixed = frame.take<R>(rows * n).data();
-  detail::mix_rows(ex, router.relation, logits, score, mixed, own);
+  detail::check_relation_shape(router, rows, "route::assign");
+  fanfold::detail::call_workspace call(ex, options...);
+  workspace& ws = call.get();
+  workspace::frame frame(ws);
+  auto const score = frame.take<R>(rows * n), mixed = frame.take<R>(rows * n);
+  run_loop(ex, token_graph_loop<Causal>{router}, logits, score, mixed, ws);
   using choice = typename token_graph_router<Causal>::choice;
-  assign(ex, choice{{}, {router.k}}, matrix_view<R>(mixed, rows, n), out, options...);
+  assign(ex, choice{{}, {router.k}}, matrix_view<R>(mixed.data(), rows, n), out, options...);
 }
 
 /// The vjp: dlogits from the gradients of the weights, and dS(i, j) = <dP~_i, P_j> on the entries of a dense (T x T) or sparse (one number
