@@ -57,36 +57,33 @@ struct balance_loss {
                    expert_weight.size(), "the number of experts");
     check_argument(group.data() == nullptr || group.size() == n, "route::balance_loss", "size of group", group.size(), "the number of experts");
     std::vector<double> g(static_cast<std::size_t>(n));
-    double const divide_by = divisor_of(counts);
+    std::int64_t first_choices = 0;
+    for (std::int64_t c : counts.first_count()) first_choices += c;
+    double const divide_by = divisor_of(counts.tokens(), counts.choices(), first_choices);
     if (divide_by == 0 || scores.tokens() == 0) return g;
     auto const& count_of = count == counted::first_choices ? counts.first_count() : counts.count();
     for (std::int64_t e = 0; e < n; ++e) g[static_cast<std::size_t>(e)] = static_cast<double>(count_of[e]) / divide_by;
     if (group.data() != nullptr) average_groups(g);
-    double const scale = alpha * factor_of(n) / static_cast<double>(scores.tokens());
+    double const scale = scale_of(n, scores.tokens());
     for (std::int64_t e = 0; e < n; ++e)
       g[static_cast<std::size_t>(e)] *= scale * (expert_weight.data() == nullptr ? 1.0 : expert_weight[e]);
     return g;
   }
 
- private:
-  double divisor_of(routing_stats const& counts) const {
-    auto const rows = static_cast<double>(counts.tokens());
-    switch (divisor) {
-      case count_divisor::rows: return rows;
-      case count_divisor::rows_times_slots: return rows * static_cast<double>(slots);
-      default: break;
-    }
-    if (count == counted::all_choices) return static_cast<double>(counts.choices());
-    double sum = 0;
-    for (std::int64_t c : counts.first_count()) sum += static_cast<double>(c);
-    return sum;
+  /// What counts are divided by, from the sums of a batch.
+  FANFOLD_HD double divisor_of(std::int64_t rows, std::int64_t choices, std::int64_t first_choices) const {
+    if (divisor == count_divisor::rows) return static_cast<double>(rows);
+    if (divisor == count_divisor::rows_times_slots) return static_cast<double>(rows) * static_cast<double>(slots);
+    return static_cast<double>(count == counted::all_choices ? choices : first_choices);
   }
-
-  double factor_of(std::int64_t experts) const {
+  /// What stands before f_e P_e, over tokens.
+  FANFOLD_HD double scale_of(std::int64_t experts, std::int64_t tokens) const {
     auto const n = static_cast<double>(experts);
-    return factor == loss_factor::experts ? n : factor == loss_factor::one ? 1.0 : 1.0 / n;
+    double const f = factor == loss_factor::experts ? n : factor == loss_factor::one ? 1.0 : 1.0 / n;
+    return alpha * f / static_cast<double>(tokens);
   }
 
+ private:
   void average_groups(std::vector<double>& f) const {
     std::int32_t last = 0;
     for (std::int32_t d : group) {

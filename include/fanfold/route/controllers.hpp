@@ -25,6 +25,23 @@ concept balance_controller = requires(C c, routing_stats const& s) {
 /// How loss_free_balance moves: by the sign of mean(c) - c_e, by that difference, or by it over the mean.
 enum class bias_step : unsigned char { sign, proportional, proportional_to_mean };
 
+namespace detail {
+
+/// b + u step, where an expert that should have `mean` choices has `lack / experts` fewer; `sum` is that of all counts.
+FANFOLD_HD inline float moved_bias(float b, float u, bias_step step, std::int64_t lack, std::int64_t experts, std::int64_t sum) {
+  double const move = step == bias_step::sign           ? static_cast<double>((lack > 0) - (lack < 0))
+                      : step == bias_step::proportional ? static_cast<double>(lack) / static_cast<double>(experts)
+                                                        : static_cast<double>(lack) / static_cast<double>(sum);
+  return static_cast<float>(static_cast<double>(b) + static_cast<double>(u) * move);
+}
+
+/// b + u (wanted - mass / sum).
+FANFOLD_HD inline float shared_bias(float b, float u, double wanted, double mass, double sum) {
+  return static_cast<float>(static_cast<double>(b) + static_cast<double>(u) * (wanted - mass / sum));
+}
+
+}  // namespace detail
+
 /// The bias of selection_bias (start 0) or the factors of selection_factor (start 1) from counts: b_e += u step(mean(c) - c_e) (Wang et al.,
 /// "Auxiliary-Loss-Free Load Balancing", 2024; DeepSeek-V3: u = 1e-3). No counts, no step.
 class loss_free_balance {
@@ -40,12 +57,8 @@ class loss_free_balance {
     for (std::int64_t c : count) sum += c;
     if (sum == 0 || frozen) return;
     for (std::int64_t e = 0; e < n; ++e) {
-      std::int64_t const lack = sum - n * count[e];  // E (mean - c)
-      double const move = step_ == bias_step::sign           ? static_cast<double>((lack > 0) - (lack < 0))
-                          : step_ == bias_step::proportional ? static_cast<double>(lack) / static_cast<double>(n)
-                                                             : static_cast<double>(lack) / static_cast<double>(sum);
       float& b = bias_[static_cast<std::size_t>(e)];
-      b = static_cast<float>(static_cast<double>(b) + static_cast<double>(u_) * move);
+      b = detail::moved_bias(b, u_, step_, sum - n * count[e], n, sum);  // E (mean - c)
     }
   }
   view<float const> state() const { return bias_; }
@@ -75,7 +88,7 @@ class target_share {
     for (double m : mass) sum += m;
     if (sum == 0 || frozen) return;
     for (std::size_t e = 0; e < bias_.size(); ++e)
-      bias_[e] = static_cast<float>(static_cast<double>(bias_[e]) + static_cast<double>(u_) * (wanted_[e] - mass[e] / sum));
+      bias_[e] = detail::shared_bias(bias_[e], u_, wanted_[e], mass[e], sum);
   }
   view<float const> state() const { return bias_; }
   bool frozen = false;
