@@ -146,12 +146,14 @@ FANFOLD_HD inline T join_attention(T lse1, T lse2, attention_factors<T>& f) {
   f = {side::second, T(0), T(1), T(1)};
   if (lse1 == -math::infinity<T>()) return lse2;
   auto const j = detail::join_softmax(Base::scale(lse1) + T(0), Base::scale(lse2) + T(0));
-  f = {side::both, j.first, j.second, j.first + j.second};
+  // of two infinite sides nothing says how many items each stands for: no weights
+  bool const unknown = lse1 == math::infinity<T>() && lse2 == math::infinity<T>();
+  f = {side::both, j.first, j.second, unknown ? math::quiet_nan<T>() : j.first + j.second};
   return Base::unscale(j.max + detail::log1p_of_unit(j.first < j.second ? j.first : j.second));
 }
 
 /// Merge of partial attention results `(lse, out)`, as ring attention, split keys and cascades need it. Merging accumulates in T.
-/// Commutative bit for bit; associative up to rounding.
+/// Commutative bit for bit; associative up to rounding. Two sides of lse +infinity give rows of NaN: their weights are not known.
 template <class T, int D, class Base = natural_base>
 struct attention_merge {
   static_assert(std::is_floating_point_v<T>);

@@ -52,6 +52,12 @@ FANFOLD_HD constexpr double merge_means(double na, double a, double nb, double b
 
 }  // namespace detail
 
+namespace detail {
+
+FANFOLD_HD constexpr double finite_or_nan(double mean, double value) { return mean - mean == 0.0 ? value : math::quiet_nan<double>(); }
+
+}  // namespace detail
+
 /// Covariances of every x_i with every y_j in one pass, in double (Pebay 2008). Commutative bit for bit; associative up to rounding.
 template <int Dx, int Dy = Dx, class T = double>
 struct covariance {
@@ -85,7 +91,18 @@ struct covariance {
       }
     return s;
   }
-  FANFOLD_HD constexpr output lower(state const& s) const { return s; }
+  /// What an item that is not finite has a part in is NaN, as in moments.
+  FANFOLD_HD constexpr output lower(state const& s) const {
+    state y = s;
+    for (int i = 0; i < Dx; ++i) y.mean_x[i] = detail::finite_or_nan(s.mean_x[i], s.mean_x[i]);
+    for (int j = 0; j < Dy; ++j) y.mean_y[j] = detail::finite_or_nan(s.mean_y[j], s.mean_y[j]);
+    for (int i = 0; i < Dx; ++i)
+      for (int j = 0; j < Dy; ++j) {
+        int const k = i * Dy + j;
+        y.cross[k] = detail::finite_or_nan(s.mean_x[i], detail::finite_or_nan(s.mean_y[j], s.cross[k]));
+      }
+    return y;
+  }
 };
 
 /// Means, spreads and correlation of two variables.
@@ -140,7 +157,12 @@ struct correlation {
             (a.m2_y + b.m2_y) + (dy * dy) * factor,
             (a.cross + b.cross) + (dx * dy) * factor};
   }
-  FANFOLD_HD constexpr output lower(state const& s) const { return s; }
+  /// What an item that is not finite has a part in is NaN, as in moments.
+  FANFOLD_HD constexpr output lower(state const& s) const {
+    auto const of_x = [&](double v) { return detail::finite_or_nan(s.mean_x, v); };
+    auto const of_y = [&](double v) { return detail::finite_or_nan(s.mean_y, v); };
+    return {s.count, of_x(s.mean_x), of_y(s.mean_y), of_x(s.m2_x), of_y(s.m2_y), of_x(of_y(s.cross))};
+  }
 };
 
 }  // namespace fanfold::inline FANFOLD_ABI

@@ -95,6 +95,14 @@ FANFOLD_HD constexpr void merge_moments(double na, double mean_a, double const* 
   if constexpr (P >= 2) out[0] = (a[0] + b[0]) + (d * h) * p;
 }
 
+/// Whether infinite items leave an infinity or a NaN depends on the order of merges, that they leave no finite mean does not: NaN for all.
+template <int P>
+FANFOLD_HD constexpr void mark_non_finite(double state_mean, double& mean, double* sums) {
+  if (state_mean - state_mean == 0.0) return;
+  mean = math::quiet_nan<double>();
+  for (int k = 2; k <= P; ++k) sums[k - 2] = math::quiet_nan<double>();
+}
+
 template <int P, class State>
 FANFOLD_HD constexpr State combine_moments(State const& a, State const& b) {
   if (b.count == 0) return a.count == 0 ? State{} : a;
@@ -126,7 +134,8 @@ struct moments_pullback {
 /// Count, mean and central sums up to power P (1 to 4) in one pass, in double.
 ///
 /// `lift(x) = (1, x - shift)` (a zero is +0); `shift` is added back to the mean by lower and should lie among the data where their offset is large
-/// compared with their spread. Merge: Chan, Golub, LeVeque 1979; Pebay 2008. Commutative bit for bit; associative up to rounding.
+/// compared with their spread. Merge: Chan, Golub, LeVeque 1979; Pebay 2008. Commutative bit for bit; associative up to rounding. Items that
+/// are not all finite, or differ by more than the largest number, make everything but the count NaN.
 template <int P = 2, class T = double>
 struct moments {
   static_assert(P >= 1 && P <= 4);
@@ -149,6 +158,7 @@ struct moments {
   FANFOLD_HD constexpr output lower(state const& s) const {
     output result{s};
     result.mean = s.count == 0 ? empty_mean : s.mean + shift;
+    if (s.count != 0) detail::mark_non_finite<P>(s.mean, result.mean, result.sums);
     return result;
   }
   /// A state taken with the shift `from` as one with the shift `to`: needed before states of different shifts are combined.
@@ -289,6 +299,7 @@ struct weighted_moments {
     result.count = s.count;
     result.mean = s.count == 0.0 ? empty_mean : s.mean + shift;
     for (int k = 2; k <= P; ++k) result.sums[k - 2] = s.sums[k - 2];
+    if (s.count != 0.0) detail::mark_non_finite<P>(s.mean, result.mean, result.sums);
     result.squared_weights = s.squared_weights;
     return result;
   }

@@ -70,7 +70,7 @@ struct weighted_mean {
   }
 };
 
-/// `sqrt(variance + eps)` of the population, in double; of no items NaN.
+/// `sqrt(variance + eps)` of the population, in double; NaN of no items and of items that are not all finite.
 template <class T = double>
 struct standard_deviation {
   using input = T;
@@ -85,7 +85,8 @@ struct standard_deviation {
   FANFOLD_HD constexpr state lift(input const& x) const { return plain().lift(x); }
   FANFOLD_HD constexpr state combine(state const& a, state const& b) const { return plain().combine(a, b); }
   FANFOLD_HD output lower(state const& s) const {
-    return s.count == 0 ? math::quiet_nan<double>() : math::sqrt(s.sums[0] / static_cast<double>(s.count) + eps);
+    if (s.count == 0 || s.mean - s.mean != 0.0) return math::quiet_nan<double>();
+    return math::sqrt(s.sums[0] / static_cast<double>(s.count) + eps);
   }
   /// `g (x - mean) / (n std)`, 0 where std = 0.
   FANFOLD_HD moments_pullback fold_vjp(state const& final, output g) const {

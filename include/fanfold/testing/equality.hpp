@@ -58,6 +58,38 @@ struct relative_to_items {
   }
 };
 
+/// For carriers that are associative up to rounding, on all kinds of input: whether a result is NaN, an infinity (and which) or finite must
+/// agree exactly; finite ones differ by `eps * max(floor, sum of size(item))^power` at most. Says nothing where that bound overflows, because
+/// then whether an intermediate result does depends on the order. `size(item)` is a magnitude, 0 of what is not finite.
+template <class Size>
+struct bounded {
+  Size size;
+  double eps = 1e-12;
+  double floor = 0.0;
+  int power = 1;
+
+  template <class T>
+  bool operator()(T a, T b, double items) const {
+    double bound = eps, scale = std::fmax(floor, items);
+    for (int k = 0; k < power; ++k) bound *= scale;
+    for (int k = 0; k < power; ++k) scale *= std::fmax(floor, items);  // a merge squares what it works on
+    if (!(scale <= static_cast<double>((std::numeric_limits<T>::max)()))) return true;
+    if (is_nan(a) || is_nan(b)) return is_nan(a) && is_nan(b);
+    if (a == b) return true;
+    return std::abs(static_cast<double>(a) - static_cast<double>(b)) <= bound;
+  }
+};
+template <class Size, class... Rest>
+bounded(Size, Rest...) -> bounded<Size>;
+
+/// The size of one number.
+struct number_size {
+  template <class T>
+  double operator()(T x) const {
+    return is_finite(x) ? std::abs(static_cast<double>(x)) : 0.0;
+  }
+};
+
 /// Equal in distribution or in guarantee only: `test(answer, answer)` decides over whole answers; states are not compared.
 template <class Test>
 struct distribution {

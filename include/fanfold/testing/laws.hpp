@@ -130,9 +130,14 @@ class law_checker {
     else
       return x;
   }
-  static double scale(std::vector<item> const& items) {
+  double scale(std::vector<item> const& items) const {
     double sum = 0.0;
-    for (item const& x : items) sum += magnitude(x);
+    for (item const& x : items) {
+      if constexpr (requires { eq_.size(x); })
+        sum += eq_.size(x);
+      else
+        sum += magnitude(x);
+    }
     return sum;
   }
 
