@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -12,47 +11,22 @@
 #include "fanfold/dispatch/plan.hpp"
 #include "fanfold/monoid/extrema.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using floats = std::vector<float>;
-using ints = std::vector<std::int32_t>;
+using support::floats;
+using support::ids_example;
+using support::ints;
+using support::matrix;
+using support::plan_of;
+using support::random_ids;
+using support::weights_example;
 
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-ints const ids_example{2, 0, 2, 1, 0, 2, 3, 2, 2, 0};
-floats const weights_example{.75f, .25f, .5f, .5f, .6f, .4f, .9f, .1f, .8f, .2f};
-
-dispatch_plan plan_of(ints const& ids, std::int64_t slots, std::int64_t experts) {
-  std::int64_t const tokens = static_cast<std::int64_t>(ids.size()) / slots;
-  dispatch_plan plan(packed{}, tokens, slots, experts);
-  make_plan(packed{}, route::assignment<float const, std::int32_t const>{{ids.data(), tokens, slots}, {}}, plan.view());
-  return plan;
-}
-
-floats random_floats(std::size_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  floats v(n);
-  for (auto& x : v) x = static_cast<float>(static_cast<int>(engine() % 2001) - 1000) / 300.0f;
-  return v;
-}
-
-ints random_ids(std::size_t n, std::int32_t experts, unsigned seed) {
-  std::mt19937 engine(seed);
-  ints v(n);
-  for (auto& id : v) id = static_cast<std::int32_t>(engine() % static_cast<unsigned>(experts + 1)) - 1;
-  return v;
-}
+floats random_floats(std::size_t n, unsigned seed) { return support::randoms<float>(static_cast<std::int64_t>(n), seed); }
 
 // Left folds of runs of 32, then adjacent pairs: the documented bracket, written out recursively.
 float tree_sum(std::vector<float> runs) {

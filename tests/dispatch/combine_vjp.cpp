@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "fanfold/dispatch/combine_vjp.hpp"
@@ -11,30 +10,20 @@
 #include "fanfold/monoid/extrema.hpp"
 #include "fanfold/monoid/log_sum_exp.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using doubles = std::vector<double>;
-using ints = std::vector<std::int32_t>;
+using support::differences;
+using support::dot;
+using support::doubles;
+using support::ints;
+using support::matrix;
 
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-doubles randoms(std::size_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  doubles v(n);
-  for (auto& x : v) x = static_cast<double>(engine() % 100003) / 30000.0 - 1.6;
-  return v;
-}
+doubles randoms(std::int64_t n, unsigned seed) { return support::randoms<double>(n, seed); }
 
 struct fixture {
   std::int64_t tokens = 6, slots = 3, cols = 5, experts = 4;
@@ -45,32 +34,10 @@ struct fixture {
   fixture() {
     // one assignment is dropped
     make_plan(plan_policy{packed{4}, token_major{}, by_rank{.limit = 3}}, route::assignment<double const, std::int32_t const>{{ids.data(), 6, 3}, {}}, plan.view());
-    z = randoms(static_cast<std::size_t>(plan.view().rows() * cols), 1);
+    z = randoms(plan.view().rows() * cols, 1);
   }
   plan_view view() { return plan.view(); }
 };
-
-double dot(doubles const& a, doubles const& b) {
-  double s = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) s += a[i] * b[i];
-  return s;
-}
-
-// d(loss)/d(x[i]) by central differences for every i.
-template <class Loss>
-doubles differences(doubles& x, Loss loss) {
-  doubles g(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    double const at = x[i], h = 1e-6;
-    x[i] = at + h;
-    double const up = loss();
-    x[i] = at - h;
-    double const down = loss();
-    x[i] = at;
-    g[i] = (up - down) / (2 * h);
-  }
-  return g;
-}
 
 void check_close(doubles const& got, doubles const& expected) {
   REQUIRE(got.size() == expected.size());

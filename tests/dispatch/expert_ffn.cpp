@@ -9,6 +9,7 @@
 #include "fanfold/dispatch/plan.hpp"
 #include "support/allocations.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 #include "support/executors.hpp"
 
 using namespace fanfold;
@@ -16,41 +17,12 @@ using namespace fanfold::dispatch;
 
 namespace {
 
-using doubles = std::vector<double>;
-using ints = std::vector<std::int32_t>;
-
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-template <class T>
-std::vector<T> randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::vector<T> v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = from_arithmetic<T>(static_cast<arithmetic_t<T>>(static_cast<int>(engine() % 2001) - 1000) / 1024);
-  return v;
-}
-
-dispatch_plan plan_of(ints const& ids, std::int64_t slots, std::int64_t experts) {
-  std::int64_t const tokens = static_cast<std::int64_t>(ids.size()) / slots;
-  dispatch_plan plan(packed{}, tokens, slots, experts);
-  make_plan(packed{}, route::assignment<float const, std::int32_t const>{{ids.data(), tokens, slots}, {}}, plan.view());
-  return plan;
-}
-
-template <class T>
-struct network {
-  std::int64_t experts, inner, wide;
-  std::vector<T> gate, up, down;
-  network(std::int64_t e, std::int64_t h, std::int64_t i, unsigned seed)
-      : experts(e), inner(h), wide(i), gate(randoms<T>(e * h * i, seed)), up(randoms<T>(e * h * i, seed + 1)), down(randoms<T>(e * i * h, seed + 2)) {}
-  ffn_weights<T const> view() const { return {{gate.data(), experts, inner, wide}, {up.data(), experts, inner, wide}, {down.data(), experts, wide, inner}}; }
-};
+using support::doubles;
+using support::ints;
+using support::matrix;
+using support::network;
+using support::plan_of;
+using support::randoms;
 
 double gelu_reference(double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }
 double gelu_tanh_reference(double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x))); }

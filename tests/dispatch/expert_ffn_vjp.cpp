@@ -2,40 +2,25 @@
 
 #include <cmath>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "fanfold/core/thread_pool.hpp"
 #include "fanfold/dispatch/expert_ffn_vjp.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using doubles = std::vector<double>;
-using ints = std::vector<std::int32_t>;
+using support::doubles;
+using support::ints;
+using support::matrix;
 
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-doubles randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  doubles v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = static_cast<double>(static_cast<int>(engine() % 2001) - 1000) / 700;
-  return v;
-}
-
-dispatch_plan plan_of(ints const& ids, std::int64_t slots, std::int64_t experts) {
-  std::int64_t const tokens = static_cast<std::int64_t>(ids.size()) / slots;
-  dispatch_plan plan(packed{4}, tokens, slots, experts);
-  make_plan(packed{4}, route::assignment<float const, std::int32_t const>{{ids.data(), tokens, slots}, {}}, plan.view());
-  return plan;
-}
+doubles randoms(std::int64_t n, unsigned seed) { return support::randoms<double>(n, seed); }
+dispatch_plan plan_of(ints const& ids, std::int64_t slots, std::int64_t experts) { return support::plan_of(packed{4}, ids, slots, experts); }
 
 template <class Policy>
 void check_gradients(Policy const& policy) {
@@ -48,28 +33,16 @@ void check_gradients(Policy const& policy) {
   };
   auto const loss = [&] {
     expert_ffn(serial, policy, plan.view(), weights(gate, up, down), matrix(x, tokens, inner), matrix(w, tokens, slots), matrix(y, tokens, inner));
-    double s = 0;
-    for (std::size_t i = 0; i < y.size(); ++i) s += y[i] * dy[i];
-    return s;
+    return support::dot(y, dy);
   };
   doubles dx(x.size(), 9.0), dw(w.size(), 9.0), dgate(gate.size(), 0.0), dup(up.size(), 9.0), ddown(down.size(), 9.0);
   expert_ffn_vjp(serial, policy, plan.view(), weights(gate, up, down), matrix(x, tokens, inner), matrix(w, tokens, slots), matrix(dy, tokens, inner),
                  matrix(dx, tokens, inner), matrix(dw, tokens, slots), weights(dgate, dup, ddown));
-  auto const check = [&](doubles& v, doubles const& gradient) {
-    double worst = 0;
-    for (std::size_t i = 0; i < v.size(); ++i) {
-      double const at = v[i], h = 1e-6;
-      v[i] = at + h;
-      double const above = loss();
-      v[i] = at - h;
-      double const below = loss();
-      v[i] = at;
-      double const expected = (above - below) / (2 * h);
-      worst = std::fmax(worst, std::abs(gradient[i] - expected) / std::fmax(1.0, std::abs(expected)));
-    }
-    CHECK(worst < 1e-6);
-  };
-  check(x, dx), check(w, dw), check(gate, dgate), check(up, dup), check(down, ddown);
+  support::check_gradient("x", x, dx, loss);
+  support::check_gradient("w", w, dw, loss);
+  support::check_gradient("gate", gate, dgate, loss);
+  support::check_gradient("up", up, dup, loss);
+  support::check_gradient("down", down, ddown, loss);
 }
 
 }  // namespace

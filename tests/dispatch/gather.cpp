@@ -9,34 +9,19 @@
 #include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using floats = std::vector<float>;
-using ints = std::vector<std::int32_t>;
-
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-ints const ids_example{2, 0, 2, 1, 0, 2, 3, 2, 2, 0};
-floats const weights_example{.75f, .25f, .5f, .5f, .6f, .4f, .9f, .1f, .8f, .2f};
-
-template <class L>
-dispatch_plan plan_of(L const& layout, ints const& ids, std::int64_t slots, std::int64_t experts) {
-  std::int64_t const tokens = static_cast<std::int64_t>(ids.size()) / slots;
-  dispatch_plan plan(layout, tokens, slots, experts);
-  make_plan(layout, route::assignment<float const, std::int32_t const>{{ids.data(), tokens, slots}, {}}, plan.view());
-  return plan;
-}
+using support::floats;
+using support::ids_example;
+using support::ints;
+using support::matrix;
+using support::plan_of;
+using support::weights_example;
 
 }  // namespace
 

@@ -9,20 +9,16 @@
 #include "fanfold/dispatch/gather_vjp.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using doubles = std::vector<double>;
+using support::doubles;
 
-doubles randoms(std::size_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  doubles v(n);
-  for (auto& x : v) x = static_cast<double>(engine() % 100003) / 30000.0 - 1.6;
-  return v;
-}
+doubles randoms(std::int64_t n, unsigned seed) { return support::randoms<double>(n, seed); }
 
 }  // namespace
 

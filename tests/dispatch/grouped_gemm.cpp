@@ -12,45 +12,24 @@
 #include "fanfold/dispatch/grouped_gemm.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using ints = std::vector<std::int32_t>;
+using support::ints;
+using support::matrix;
+using support::plan_of;
+using support::randoms;
 
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-template <class T>
-std::vector<T> randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::vector<T> v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = from_arithmetic<T>(static_cast<arithmetic_t<T>>(static_cast<int>(engine() % 2001) - 1000) / 512);
-  return v;
-}
-
-ints random_ids(std::int64_t n, std::int64_t experts, unsigned seed) {
+ints skewed_ids(std::int64_t n, std::int64_t experts, unsigned seed) {
   std::mt19937 engine(seed);
   ints v(static_cast<std::size_t>(n));
   // skewed: expert 0 takes half; the last one stays empty
   for (auto& id : v) id = engine() % 2 == 0 ? 0 : static_cast<std::int32_t>(engine() % static_cast<unsigned>(experts)) - 1;
   return v;
-}
-
-template <class L>
-dispatch_plan plan_of(L const& layout, ints const& ids, std::int64_t slots, std::int64_t experts) {
-  std::int64_t const tokens = static_cast<std::int64_t>(ids.size()) / slots;
-  dispatch_plan plan(layout, tokens, slots, experts);
-  make_plan(layout, route::assignment<float const, std::int32_t const>{{ids.data(), tokens, slots}, {}}, plan.view());
-  return plan;
 }
 
 template <class T>
@@ -86,7 +65,7 @@ void check_shapes() {
   using A = arithmetic_t<T>;
   for (auto [tokens, inner, outer] : {std::array<std::int64_t, 3>{37, 5, 3}, {61, 64, 48}, {90, 100, 97}, {5, 1030, 50}, {130, 17, 1}, {3, 1, 200}}) {
     std::int64_t const experts = 4, slots = 2;
-    auto const ids = random_ids(tokens * slots, experts, 3);
+    auto const ids = skewed_ids(tokens * slots, experts, 3);
     auto plan = plan_of(packed{4}, ids, slots, experts);
     auto const p = plan.view();
     auto const x = randoms<T>(tokens * inner, 1), w = randoms<T>(experts * inner * outer, 2), bias = randoms<T>(experts * outer, 4);
@@ -151,7 +130,7 @@ TEST_CASE_TEMPLATE("grouped_gemm: a row's bits do not depend on its batch", T, f
 
 TEST_CASE("grouped_gemm: folding sink equals rows folded by expert, bit for bit") {
   std::int64_t const tokens = 75, slots = 3, experts = 6, inner = 70, outer = 130;
-  auto const ids = random_ids(tokens * slots, experts, 9);
+  auto const ids = skewed_ids(tokens * slots, experts, 9);
   auto plan = plan_of(packed{8}, ids, slots, experts);
   auto const p = plan.view();
   auto const x = randoms<float>(tokens * inner, 1), w = randoms<float>(experts * inner * outer, 2), weight = randoms<float>(tokens * slots, 3),
@@ -177,7 +156,7 @@ TEST_CASE("grouped_gemm: folding sink equals rows folded by expert, bit for bit"
 
 TEST_CASE("grouped_gemm: weights before the experts equal a scaled gather") {
   std::int64_t const tokens = 20, slots = 2, experts = 3, inner = 33, outer = 17;
-  auto const ids = random_ids(tokens * slots, experts, 9);
+  auto const ids = skewed_ids(tokens * slots, experts, 9);
   auto plan = plan_of(packed{}, ids, slots, experts);
   auto const p = plan.view();
   auto const x = randoms<float>(tokens * inner, 1), w = randoms<float>(experts * inner * outer, 2), weight = randoms<float>(tokens * slots, 3);

@@ -9,6 +9,7 @@
 #include "fanfold/dispatch/grouped_gemm_vjp.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 #include "support/executors.hpp"
 
 using namespace fanfold;
@@ -16,25 +17,11 @@ using namespace fanfold::dispatch;
 
 namespace {
 
-using doubles = std::vector<double>;
+using support::doubles;
+using support::matrix;
 
-doubles randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  doubles v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = static_cast<double>(engine() % 100003) / 30000.0 - 1.6;
-  return v;
-}
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-dispatch_plan plan_of(std::vector<std::int32_t> const& ids, std::int64_t slots, std::int64_t experts) {
-  std::int64_t const tokens = static_cast<std::int64_t>(ids.size()) / slots;
-  dispatch_plan plan(packed{4}, tokens, slots, experts);
-  make_plan(packed{4}, route::assignment<float const, std::int32_t const>{{ids.data(), tokens, slots}, {}}, plan.view());
-  return plan;
-}
+doubles randoms(std::int64_t n, unsigned seed) { return support::randoms<double>(n, seed); }
+dispatch_plan plan_of(support::ints const& ids, std::int64_t slots, std::int64_t experts) { return support::plan_of(packed{4}, ids, slots, experts); }
 
 }  // namespace
 

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "fanfold/dispatch/moe_layer.hpp"
@@ -10,6 +9,7 @@
 #include "fanfold/route/balance_loss.hpp"
 #include "support/allocations.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 #include "support/executors.hpp"
 
 using namespace fanfold;
@@ -17,38 +17,15 @@ using namespace fanfold::dispatch;
 
 namespace {
 
-using doubles = std::vector<double>;
-using floats = std::vector<float>;
-using ints = std::vector<std::int32_t>;
+using support::doubles;
+using support::floats;
+using support::ints;
+using support::matrix;
+using support::network;
+using support::randoms;
 using mixtral = route::token_choice<route::softmax_score, route::top_k, route::sum_norm>;
 using raw_router = route::token_choice<route::softmax_score, route::top_k, route::raw_weight>;
 using route::expert_kind;
-
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-template <class T>
-std::vector<T> randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::vector<T> v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = from_arithmetic<T>(static_cast<arithmetic_t<T>>(static_cast<int>(engine() % 2001) - 1000) / 1024);
-  return v;
-}
-
-template <class T>
-struct network {
-  std::int64_t experts, inner, wide;
-  std::vector<T> gate, up, down;
-  network(std::int64_t e, std::int64_t h, std::int64_t i, unsigned seed)
-      : experts(e), inner(h), wide(i), gate(randoms<T>(e * h * i, seed)), up(randoms<T>(e * h * i, seed + 1)), down(randoms<T>(e * i * h, seed + 2)) {}
-  ffn_weights<T const> view() const { return {{gate.data(), experts, inner, wide}, {up.data(), experts, inner, wide}, {down.data(), experts, wide, inner}}; }
-};
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 

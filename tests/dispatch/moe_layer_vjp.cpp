@@ -2,13 +2,13 @@
 
 #include <cmath>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "fanfold/dispatch/moe_layer_vjp.hpp"
 #include "fanfold/route/balance_loss.hpp"
 #include "support/allocations.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 #include "support/executors.hpp"
 
 using namespace fanfold;
@@ -16,54 +16,16 @@ using namespace fanfold::dispatch;
 
 namespace {
 
-using doubles = std::vector<double>;
+using support::check_gradient;
+using support::dot;
+using support::doubles;
+using support::matrix;
+using network = support::network<double>;
 using router = route::token_choice<route::softmax_score, route::top_k, route::sum_norm>;
 using raw_router = route::token_choice<route::softmax_score, route::top_k, route::raw_weight>;
 using route::expert_kind;
 
-matrix_view<double> matrix(doubles& v, std::int64_t rows, std::int64_t cols) { return {v.data(), rows, cols}; }
-matrix_view<double const> matrix(doubles const& v, std::int64_t rows, std::int64_t cols) { return {v.data(), rows, cols}; }
-
-doubles randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  doubles v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = (static_cast<int>(engine() % 2001) - 1000) / 1024.0;
-  return v;
-}
-
-struct network {
-  std::int64_t experts, inner, wide;
-  doubles gate, up, down;
-  network(std::int64_t e, std::int64_t h, std::int64_t i, unsigned seed)
-      : experts(e), inner(h), wide(i), gate(randoms(e * h * i, seed)), up(randoms(e * h * i, seed + 1)), down(randoms(e * i * h, seed + 2)) {}
-  ffn_weights<double const> view() const { return {{gate.data(), experts, inner, wide}, {up.data(), experts, inner, wide}, {down.data(), experts, wide, inner}}; }
-  ffn_weights<double> view() { return {{gate.data(), experts, inner, wide}, {up.data(), experts, inner, wide}, {down.data(), experts, wide, inner}}; }
-};
-
-double dot(doubles const& a, doubles const& b) {
-  double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
-
-/// Some entries of `gradient` against central differences of `loss` in `at`.
-template <class Loss>
-void check_gradient(char const* name, doubles& at, doubles const& gradient, Loss const& loss) {
-  CAPTURE(name);
-  REQUIRE(at.size() == gradient.size());
-  std::size_t const step = at.size() < 40 ? 1 : at.size() / 40;
-  double size = 1e-3;
-  for (double g : gradient) size = std::fmax(size, std::abs(g));
-  for (std::size_t i = 0; i < at.size(); i += step) {
-    double const keep = at[i], h = 1e-5;
-    at[i] = keep + h;
-    double const above = loss();
-    at[i] = keep - h;
-    double const below = loss();
-    at[i] = keep;
-    CHECK(std::abs((above - below) / (2 * h) - gradient[i]) < 1e-6 * size);
-  }
-}
+doubles randoms(std::int64_t n, unsigned seed) { return support::randoms<double>(n, seed); }
 
 }  // namespace
 

@@ -10,17 +10,17 @@
 #include "fanfold/core/thread_pool.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "fanfold/route/placement.hpp"
+#include "support/dispatch.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using ints = std::vector<std::int32_t>;
+using support::ids_example;
+using support::ints;
+using support::weights_example;
 using longs = std::vector<std::int64_t>;
-
-ints const ids_example{2, 0, 2, 1, 0, 2, 3, 2, 2, 0};
-std::vector<float> const weights_example{.75f, .25f, .5f, .5f, .6f, .4f, .9f, .1f, .8f, .2f};
 
 route::assignment<float const, std::int32_t const> routes_of(ints const& ids, std::vector<float> const& weights, std::int64_t slots) {
   std::int64_t const tokens = slots == 0 ? 0 : static_cast<std::int64_t>(ids.size()) / slots;
@@ -32,13 +32,10 @@ struct made {
   longs offsets;
   bool operator==(made const&) const = default;
 };
-template <class T>
-auto copy(view<T> v, std::int64_t n) {
-  return std::vector<T>(v.data(), v.data() + n);
-}
 made copy(plan_view const& p) {
-  return {copy(p.row_of, p.row_of.size()), copy(p.src_of, p.rows()), copy(p.counts, p.experts()), copy(p.kept, p.experts()),
-          copy(p.offsets, p.experts() + 1)};
+  using support::contents;
+  return {contents(p.row_of, p.row_of.size()), contents(p.src_of, p.rows()), contents(p.counts, p.experts()), contents(p.kept, p.experts()),
+          contents(p.offsets, p.experts() + 1)};
 }
 
 template <class E, class L, class O = token_major, class D = dropless>

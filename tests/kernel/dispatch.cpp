@@ -1,50 +1,28 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "fanfold/dispatch/combine.hpp"
 #include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/plan.hpp"
-#include "fanfold/emulate/executor.hpp"
 #include "fanfold/kernel/bin.hpp"
 #include "fanfold/kernel/dispatch.hpp"
 #include "fanfold/monoid/extrema.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
+#include "support/emulated.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
 
 namespace {
 
-using floats = std::vector<float>;
-using ints = std::vector<std::int32_t>;
+using support::floats;
+using support::ints;
+using support::matrix;
 
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-floats random_floats(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  floats v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = static_cast<float>(static_cast<int>(engine() % 2001) - 1000) / 300.0f;
-  return v;
-}
-
-template <class F>
-void for_each_emulation(F&& f) {
-  for (unsigned threads : {32u, 64u, 256u})
-    for (bool descending : {false, true}) {
-      workspace ws;
-      f(emulate::executor(ws, {.block_threads = threads, .resident_blocks = 3, .descending = descending}));
-    }
-}
+floats random_floats(std::int64_t n, unsigned seed) { return support::randoms<float>(n, seed); }
 
 struct problem {
   std::int64_t tokens, slots, experts, cols;
@@ -52,10 +30,7 @@ struct problem {
   floats x, w, init;
 
   problem(std::int64_t t, std::int64_t k, std::int64_t e, std::int64_t d, unsigned seed)
-      : tokens(t), slots(k), experts(e), cols(d), ids(static_cast<std::size_t>(t * k)), x(random_floats(t * d, seed)), w(random_floats(t * k, seed + 1)), init(random_floats(t * d, seed + 2)) {
-    std::mt19937 engine(seed);
-    for (auto& id : ids) id = static_cast<std::int32_t>(engine() % static_cast<unsigned>(e + 1)) - 1;
-  }
+      : tokens(t), slots(k), experts(e), cols(d), ids(support::random_ids(t * k, e, seed)), x(random_floats(t * d, seed)), w(random_floats(t * k, seed + 1)), init(random_floats(t * d, seed + 2)) {}
   route::assignment<float const, std::int32_t const> routes() const { return {{ids.data(), tokens, slots}, {w.data(), tokens, slots}}; }
 };
 
@@ -68,7 +43,7 @@ void check_combine(problem const& q, plan_view const& p, Policy const& policy) {
   // device buffers have their bound
   floats bound(static_cast<std::size_t>(p.row_bound() * q.cols), 1e30f);
   for (std::size_t i = 0; i < z.size(); ++i) bound[i] = z[i];
-  for_each_emulation([&](auto const& ex) {
+  support::for_each_geometry([&](auto const& ex) {
     floats y(q.x.size(), 3.0f);
     fold_combine(ex, policy, p, matrix(bound, p.row_bound(), q.cols), matrix(q.w, q.tokens, q.slots), matrix(y, q.tokens, q.cols));
     CHECK(support::same_bits(y, expected));
@@ -97,7 +72,7 @@ TEST_CASE("emulated gather equals the host's") {
       else
         gather(p, matrix(q.x, 40, cols), matrix(expected, p.row_bound(), cols));
       gather(p, matrix(q.x, 40, cols), matrix(narrow, p.row_bound(), cols));
-      for_each_emulation([&](auto const& ex) {
+      support::for_each_geometry([&](auto const& ex) {
         got.assign(got.size(), 5.0f);
         if (kind == 1)
           gather(ex, weighted, p, matrix(q.x, 40, cols), matrix(got, p.row_bound(), cols));

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "fanfold/dispatch/expert_ffn.hpp"
@@ -11,6 +10,7 @@
 #include "fanfold/kernel/dispatch.hpp"
 #include "fanfold/kernel/grouped_gemm.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 #include "support/emulated.hpp"
 
 using namespace fanfold;
@@ -18,25 +18,10 @@ using namespace fanfold::dispatch;
 
 namespace {
 
-using floats = std::vector<float>;
-using ints = std::vector<std::int32_t>;
-
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-template <class T>
-std::vector<T> randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  std::vector<T> v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = from_arithmetic<T>(static_cast<arithmetic_t<T>>(static_cast<int>(engine() % 2001) - 1000) / 1024);
-  return v;
-}
+using support::floats;
+using support::ints;
+using support::matrix;
+using support::randoms;
 
 struct routed {
   std::int64_t tokens, slots, experts;
@@ -45,19 +30,12 @@ struct routed {
   dispatch_plan plan;
 
   routed(std::int64_t t, std::int64_t k, std::int64_t e, std::int64_t most, unsigned seed)
-      : tokens(t), slots(k), experts(e), ids(static_cast<std::size_t>(t * k)), weight(randoms<float>(t * k, seed + 1)), plan(packed{4}, t, k, e) {
-    std::mt19937 engine(seed);
-    for (auto& id : ids) id = static_cast<std::int32_t>(engine() % static_cast<unsigned>(most + 1)) - 1;
-    make_plan(packed{4}, route::assignment<float const, std::int32_t const>{{ids.data(), t, k}, {}}, plan.view());
-  }
+      : tokens(t), slots(k), experts(e), ids(support::random_ids(t * k, most, seed)), weight(randoms<float>(t * k, seed + 1)), plan(support::plan_of(packed{4}, ids, k, e)) {}
 };
 
 template <class A, class B>
 void check_near(A const& a, B const& b, double tolerance) {
-  REQUIRE(a.size() == b.size());
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) worst = std::fmax(worst, std::abs(static_cast<double>(to_arithmetic(a[i])) - static_cast<double>(to_arithmetic(b[i]))));
-  CHECK(worst <= tolerance);
+  CHECK(support::largest_difference(a, b) <= tolerance);
 }
 
 // The same product on the host and on every emulated geometry: near the host's, and equal bits among the geometries.

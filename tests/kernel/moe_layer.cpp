@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <random>
 #include <vector>
 
 #include "fanfold/dispatch/moe_layer.hpp"
@@ -11,6 +10,7 @@
 #include "fanfold/kernel/grouped_gemm.hpp"
 #include "fanfold/kernel/row_map.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 #include "support/emulated.hpp"
 
 using namespace fanfold;
@@ -18,32 +18,12 @@ using namespace fanfold::dispatch;
 
 namespace {
 
-using floats = std::vector<float>;
+using support::floats;
+using support::matrix;
+using network = support::network<float>;
 using router = route::token_choice<route::softmax_score, route::top_k, route::sum_norm>;
 
-template <class T>
-matrix_view<T> matrix(std::vector<T>& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-template <class T>
-matrix_view<T const> matrix(std::vector<T> const& v, std::int64_t rows, std::int64_t cols) {
-  return {v.data(), rows, cols};
-}
-
-floats randoms(std::int64_t n, unsigned seed) {
-  std::mt19937 engine(seed);
-  floats v(static_cast<std::size_t>(n));
-  for (auto& x : v) x = static_cast<float>(static_cast<int>(engine() % 2001) - 1000) / 1024;
-  return v;
-}
-
-struct network {
-  std::int64_t experts, inner, wide;
-  floats gate, up, down;
-  network(std::int64_t e, std::int64_t h, std::int64_t i, unsigned seed)
-      : experts(e), inner(h), wide(i), gate(randoms(e * h * i, seed)), up(randoms(e * h * i, seed + 1)), down(randoms(e * i * h, seed + 2)) {}
-  ffn_weights<float const> view() const { return {{gate.data(), experts, inner, wide}, {up.data(), experts, inner, wide}, {down.data(), experts, wide, inner}}; }
-};
+floats randoms(std::int64_t n, unsigned seed) { return support::randoms<float>(n, seed); }
 
 // The host's statistics to the bit; results to the bit among geometries and near the host's.
 template <class Layer, class Logits>
@@ -60,9 +40,7 @@ void check_layer(Layer const& layer, floats const& x, std::int64_t inner, Logits
     CHECK(stats.dropped() == host.dropped());
     CHECK(stats.choices() == host.choices());
     for (std::int64_t e = 0; e < experts; ++e) CHECK(stats.count()[e] == host.count()[e]);
-    double worst = 0;
-    for (std::size_t i = 0; i < y.size(); ++i) worst = std::fmax(worst, std::abs(static_cast<double>(y[i] - expected[i])));
-    CHECK(worst < 2e-5);
+    CHECK(support::largest_difference(y, expected) < 2e-5);
     if (first.empty()) first = y;
     CHECK(support::same_bits(y, first));
   });
