@@ -96,6 +96,7 @@ TEST_CASE("losses of single papers: worked examples") {
   CHECK(route::megatron_balance(2, 1).value(sigmoid) == approx(1.148200));
   auto const relu = routed<double, double>(route::remoe(4), abcd(), 4).stats;
   CHECK(route::l1_balance{1, 2}.value(relu) == approx(4.375));
+  CHECK(route::specialisation_balance{1, 0}.value(s) == approx(.351657));
   CHECK(route::specialisation_balance{1, .1}.value(s) == approx(.455080));
   CHECK(route::specialisation_balance{1, .1, route::specialisation_balance::entropy_sign::as_printed}.value(s) == approx(.248235));
   auto const hybrid = routed<double, double>(route::dynmole(), abcd(), 4).stats;

@@ -49,6 +49,7 @@ TEST_CASE("balance_loss: counts of the global batch, scores of the rank") {
   auto const both = merge(a, b);
   CHECK(loss.value(both, a) == doctest::Approx(1).epsilon(1e-6));
   CHECK(loss.value(both, b) == doctest::Approx(1).epsilon(1e-6));
+  CHECK((loss.value(a) + loss.value(both, b)) / 2 == doctest::Approx(1.380797).epsilon(1e-6));  // accumulation: counts so far
   CHECK(loss.value(both) == doctest::Approx((loss.value(both, a) + loss.value(both, b)) / 2).epsilon(1e-12));
 }
 

@@ -6,7 +6,6 @@
 
 #include "fanfold/route/causal.hpp"
 #include "fanfold/route/routers.hpp"
-#include "fanfold/testing/router_contract.hpp"
 #include "route/central.hpp"
 
 namespace {
@@ -119,22 +118,6 @@ TEST_CASE("shazeer, tutel, moge, kairos: settings arrive where they belong") {
   std::vector<std::uint8_t> const open{1, 0, 0, 1, 0, 0};
   std::vector<float> const y{.3f, .1f, .1f, .2f, .2f, .1f, .25f, .2f, .05f, .1f, .3f, .1f, .1f, .3f, .1f, .3f, .1f, .1f};
   CHECK(routed<float>(route::voted_moge(2, open), y, 6).id == ids{0, 3, 0, 3, 0, 3});
-}
-
-TEST_CASE("named routers: the router contract") {
-  auto const serially = [](auto const& f) { f("serial", fanfold::serial); };
-  auto const check = [&](auto const& router, std::int64_t experts) {
-    for (auto const& load : fanfold::testing::router_workloads<float>(12, experts, 3))
-      for (auto const& failure : fanfold::testing::check_router(router, load, serially)) FAIL_CHECK(failure);
-  };
-  auto const noise = route::row_noise::of(7, 3, 1);
-  std::vector<float> const bias(17, .25f), scale(12 * 17, -.5f);
-  check(route::dynmole(), 17);
-  check(route::gshard(noise), 17);
-  check(route::deepspeed(noise), 17);
-  check(route::blockffn(9), 17);
-  check(route::shazeer(3, matrix_view(scale.data(), 12, 17), noise), 17);
-  check(route::kairos(bias, 4), 17);
 }
 
 }  // namespace

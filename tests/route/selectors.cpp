@@ -21,6 +21,9 @@ TEST_CASE("per_group_top_k: worked example of MoGE") {
   routed<float> const a(with<route::per_group_top_k>{.select = {.groups = 4, .k_each = 1}}, grouped_row(), 8);
   CHECK(a.id == ids{1, 3, 4, 7});
   check_near(a.weight, std::vector<double>{.175777, .106614, .391199, .130219});
+  CHECK(a.weight[0] + a.weight[1] + a.weight[2] + a.weight[3] == doctest::Approx(.803809).epsilon(2e-6));
+  routed<float> const plain(with<route::top_k>{.select = {4}}, grouped_row(), 8);
+  CHECK(plain.id == ids{4, 1, 7, 3});
   routed<float> const b(with<route::per_group_top_k>{.select = {.groups = 2, .k_each = 2}}, grouped_row(), 8);
   CHECK(b.id == ids{1, 3, 4, 7});
   routed<float> const c(with<route::per_group_top_k>{.select = {.groups = 2, .k_each = 1}}, rows_abcd(), 4);
@@ -91,6 +94,21 @@ TEST_CASE("replay and table take what they are told") {
   routed<float> const b(hash, rows_abcd(), 4);
   CHECK(b.id == ids{0, 1, 2, -1});
   CHECK(b.weight == std::vector<float>{1, 1, 1, 0});
+}
+
+TEST_CASE("replay_or: rows without a record are routed as usual") {
+  using recorded = route::token_choice<route::softmax_score, route::replay_or<route::top_k>, route::sum_norm>;
+  ids const from{3, 2, -1, -1, 0, -1, 9, -1};
+  recorded const router{.select = {matrix_view<std::int32_t const>(from.data(), 4, 2), {2}}};
+  routed<float> const r(router, rows_abcd(), 4);
+  CHECK(r.id == ids{3, 2, 1, 0, 0, -1, -1, -1});
+  routed<float> const plain(mixtral{.select = {2}}, rows_abcd(), 4);
+  CHECK(r.weight[2] == plain.weight[2]);
+  CHECK(r.weight[3] == plain.weight[3]);
+  CHECK(r.weight[4] == 1);
+  CHECK_THROWS_AS(routed<float>(recorded{.select = {matrix_view<std::int32_t const>(from.data(), 4, 2), {3}}}, rows_abcd(), 4), fanfold::argument_error);
+  for (auto const& load : fanfold::testing::router_workloads<float>(4, 4, 3))
+    for (auto const& failure : fanfold::testing::check_router(router, load, [](auto const& f) { f("serial", fanfold::serial); })) FAIL_CHECK(failure);
 }
 
 TEST_CASE("selectors: errors") {

@@ -89,6 +89,7 @@ void for_each_named_router(F const& f) {
     f("promoe_router", [](inputs i) { return route::promoe(i.k); });
     static_assert(same<route::promoe_sigmoid_router, route::sigmoid_top1_router> && same<route::promoe_sigmoid_router, route::fsmoe_sigmoid_router>);
     f("promoe_sigmoid_router sigmoid_top1_router fsmoe_sigmoid_router", [](inputs i) { return route::promoe_sigmoid_router{.select = {i.k}}; });
+    f("lora_mixer_hard_router", [](inputs i) { return route::lora_mixer_hard(i.token); });
     f("hash_router", [](inputs i) { return route::hash_layer(i.experts_of, i.token); });
     f("token_graph_router", [](inputs i) { return typename route::token_graph_router<>::choice{.select = {i.k}}; });
   }

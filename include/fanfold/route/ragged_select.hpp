@@ -110,6 +110,35 @@ struct replay {
   }
 };
 
+/// `replay`, but a row whose recorded slots are all -1 was not recorded: it goes to the selector `otherwise`.
+template <selector Q>
+struct replay_or {
+  matrix_view<std::int32_t const> ids{};
+  Q otherwise{};
+
+  static constexpr bool order_only = Q::order_only;
+  static constexpr bool reads_score = Q::reads_score;
+
+  FANFOLD_HD constexpr std::int64_t max_slots(std::int64_t experts) const { return otherwise.max_slots(experts); }
+  void check(std::int64_t experts) const {
+    otherwise.check(experts);
+    check_argument(ids.cols() == max_slots(experts), "route::assign", "slots of the replayed ids", ids.cols(), "those of the other selector");
+  }
+  template <row_group G, class R>
+  FANFOLD_HD std::int64_t operator()(G const& g, std::int64_t row, R const* key, R const* score, std::int64_t experts, std::int32_t* id) const {
+    bool const recorded = row < ids.rows() && g.fold(detail::row_maximum<float>{}, ids.cols(), taken{ids.data() + row * ids.stride()}) > 0;
+    return recorded ? replay{ids}(g, row, key, score, experts, id) : otherwise(g, row, key, score, experts, id);
+  }
+
+ private:
+  struct taken {
+    std::int32_t const* id;
+    FANFOLD_HD float operator()(std::int64_t j) const { return id[j] >= 0 ? 1.0f : 0.0f; }
+  };
+};
+template <class Q>
+replay_or(matrix_view<std::int32_t const>, Q) -> replay_or<Q>;
+
 /// One expert a row from a table indexed by the row's token: expert = table[token[row]] (hash layers). Tokens outside the table take none.
 struct table {
   view<std::int32_t const> experts_of{};

@@ -115,6 +115,12 @@ using lora_mixer_training_router = token_choice<softmax_score, all_experts, raw_
 constexpr lora_mixer_training_router lora_mixer_training() { return {}; }
 using lora_mixer_router = mixtral_router;
 constexpr lora_mixer_router lora_mixer(std::int64_t k = 3) { return {{}, {k}}; }
+/// While experts are trained on labelled domains: the expert of the row's label with weight 1, no gradient for the router (check_tokens
+/// refuses labels out of range, assign gives them no expert).
+using lora_mixer_hard_router = token_choice<softmax_score, replay, constant_weight>;
+constexpr lora_mixer_hard_router lora_mixer_hard(view<std::int32_t const> label) {
+  return {{}, {matrix_view<std::int32_t const>(label.data(), label.size(), 1)}};
+}
 
 /// ReMoE (Wang et al., 2024): every expert whose logit is positive, weight the logit. Loss: l1_balance with l1_controller.
 using remoe_router = token_choice<relu_score, positive, raw_weight>;
