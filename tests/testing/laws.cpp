@@ -58,6 +58,14 @@ struct wrong_block : integer_sum {
 struct not_bitwise : fanfold::plus<float> {
   static constexpr law laws = law::associative | law::commutative | law::bitwise;
 };
+/// A mean that forgets how many stand behind it: order shows in infinities and in finite numbers.
+struct halving : fanfold::plus<float> {
+  float combine(float a, float b) const { return 0.5f * a + 0.5f * b; }
+};
+/// Adds, but to an infinity on the left only NaN.
+struct left_infinity : fanfold::plus<double> {
+  double combine(double a, double b) const { return a - a != 0 ? __builtin_nan("") : a + b; }
+};
 /// The identity that loses the sign of zero.
 struct positive_zero : fanfold::plus<float> {
   float identity() const { return 0.0f; }
@@ -92,6 +100,18 @@ TEST_CASE("laws: every kind of broken monoid is caught and named") {
   CHECK(check_monoid_laws(positive_zero{}, nasty_values<float>{}, bitwise{}).violates("left identity"));
 }
 
+TEST_CASE("laws: up to rounding is not up to anything") {
+  law_options o;
+  o.commutative_bits = true;
+  CHECK(check_monoid_laws(fanfold::plus<float>{}, nasty_values<float>{}, bounded{number_size{}, 1e-5}, o).ok());
+  CHECK(check_monoid_laws(fanfold::plus<float>{}, nasty_values<float>{}, bounded{number_size{}, 1e-9}, o).violates("associativity"));
+  CHECK(check_monoid_laws(halving{}, nasty_values<float>{}, bounded{number_size{}, 1e-5}, o).violates("associativity"));
+  law_report const r = check_monoid_laws(left_infinity{}, nasty_values<double>{}, bounded{number_size{}, 1e-9}, o);
+  CHECK(r.violates("commutativity"));
+  for (auto const& v : r.violations)
+    if (v.rule == "commutativity") CHECK(v.input == "infinities");
+}
+
 TEST_CASE("laws: a violation carries what is needed to see it again") {
   law_options options;
   options.seed = 42;
@@ -106,6 +126,14 @@ TEST_CASE("laws: a violation carries what is needed to see it again") {
 }
 
 TEST_CASE("equality policies") {
+  double const infinite = __builtin_inf(), not_a_number = __builtin_nan("");
+  bounded const near_enough{number_size{}, 1e-3, 1.0, 2};
+  CHECK(near_enough(1.0, 1.003, 2.0));
+  CHECK_FALSE(near_enough(1.0, 1.005, 2.0));
+  CHECK_FALSE(near_enough(infinite, -infinite, 2.0));
+  CHECK_FALSE(near_enough(infinite, not_a_number, 2.0));
+  CHECK_FALSE(near_enough(infinite, 1e300, 2.0));
+  CHECK(near_enough(infinite, not_a_number, 1e200));  // the bound itself overflows
   CHECK_FALSE(bitwise{}(0.0f, -0.0f, 0.0));
   CHECK(bitwise{}(__builtin_nanf(""), -__builtin_nanf(""), 0.0));
   CHECK(ulp{1}(1.0f, 1.0f + 0x1p-23f, 0.0));
