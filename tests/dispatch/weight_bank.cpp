@@ -31,12 +31,18 @@ TEST_CASE("packed_bank: blocks hold the same elements as blocks packed on the wa
   CHECK(shape::vectors_of(outer, 1) * shape::lanes == width);
   CHECK(shape::vectors_of(outer, 2) * shape::lanes == last);
   CHECK(packed_weights.bytes() == static_cast<std::size_t>(experts * inner * (2 * width + last)) * sizeof(float));
+  std::vector<float> turned(w.size());  // the same matrices stored transposed
+  for (std::int64_t e = 0; e < experts; ++e)
+    for (std::int64_t k = 0; k < inner; ++k)
+      for (std::int64_t n = 0; n < outer; ++n) turned[static_cast<std::size_t>((e * outer + n) * inner + k)] = bank(e, k, n);
+  packed_bank const packed_turned(weight_bank<float const>(turned.data(), experts, outer, inner).transposed());
   std::vector<float> scratch(static_cast<std::size_t>(inner * width));
   bool right = true;
   for (std::int64_t e = 0; e < experts; ++e)
     for (std::int64_t panel = 0; panel < 3; ++panel) {
       float const* const a = packed_weights.block<float>(e, panel, 4, inner - 4, nullptr);
       float const* const b = bank.block<float>(e, panel, 4, inner - 4, scratch.data());
+      float const* const t = packed_turned.block<float>(e, panel, 4, inner - 4, nullptr);
       float const* const pair_first = both.block<float>(e, 2 * panel, 4, inner - 4, nullptr);
       float const* const pair_second = both.block<float>(e, 2 * panel + 1, 4, inner - 4, nullptr);
       std::int64_t const columns = panel < 2 ? width : last;
@@ -44,7 +50,7 @@ TEST_CASE("packed_bank: blocks hold the same elements as blocks packed on the wa
         for (std::int64_t c = 0; c < columns; ++c) {
           std::int64_t const column = panel * width + c, i = k * columns + c;
           float const expected = column < outer ? bank(e, k + 4, column) : 0.0f;
-          right &= a[i] == expected && b[i] == expected && pair_first[i] == expected && pair_second[i] == -expected;
+          right &= a[i] == expected && b[i] == expected && t[i] == expected && pair_first[i] == expected && pair_second[i] == -expected;
         }
     }
   CHECK(right);

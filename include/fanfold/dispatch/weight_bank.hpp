@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -10,9 +11,28 @@
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/half.hpp"
+#include "fanfold/core/lane_transpose.hpp"
 #include "fanfold/dispatch/detail/micro_kernel.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::dispatch {
+
+namespace detail {
+
+/// Transposes the whole squares of lanes among `n` columns of `terms` elements, columns `stride` apart, into rows of `width`; gives the terms done.
+FANFOLD_NOINLINE inline std::int64_t copy_squares(float const* from, std::int64_t stride, std::int64_t n, std::int64_t terms, float* out, std::int64_t width) {
+  using fanfold::detail::lane_floats;
+  constexpr int lanes = fanfold::detail::float_lanes;
+  for (std::int64_t c = 0; c + lanes <= n; c += lanes)
+    for (std::int64_t k = 0; k + lanes <= terms; k += lanes) {
+      lane_floats v[lanes];
+      for (int i = 0; i < lanes; ++i) std::memcpy(v + i, from + (c + i) * stride + k, sizeof *v);
+      fanfold::detail::transpose(v);
+      for (int i = 0; i < lanes; ++i) std::memcpy(out + (k + i) * width + c, v + i, sizeof *v);
+    }
+  return terms / lanes * lanes;
+}
+
+}  // namespace detail
 
 /// E matrices of `inner` x `outer` elements, not owned; rows are multiplied as y = x W_e. Any strides, so a transpose is free.
 template <class T>
@@ -67,8 +87,12 @@ struct weight_bank {
         for (std::int64_t c = 0; c < Shape::panel; ++c) out[k * Shape::panel + c] = convert(from[k * inner_stride + c]);
       return;
     }
+    std::int64_t squares = 0;  // terms of whole squares
+    if constexpr (std::is_same_v<std::remove_const_t<T>, float> && std::is_same_v<U, float>)
+      if (inner_stride == 1) squares = detail::copy_squares(from, outer_stride, n, terms, out, width);
+    std::int64_t const square_columns = squares == 0 ? 0 : n / fanfold::detail::float_lanes * fanfold::detail::float_lanes;
     for (std::int64_t c = 0; c < n; ++c)
-      for (std::int64_t k = 0; k < terms; ++k) out[k * width + c] = convert(from[k * inner_stride + c * outer_stride]);
+      for (std::int64_t k = c < square_columns ? squares : 0; k < terms; ++k) out[k * width + c] = convert(from[k * inner_stride + c * outer_stride]);
     for (std::int64_t k = 0; k < terms; ++k)
       for (std::int64_t c = n; c < width; ++c) out[k * width + c] = U{};
   }

@@ -24,7 +24,8 @@ A element_of(scaled_source<T> const& row, std::int64_t i) {
   return static_cast<A>(to_arithmetic(from_arithmetic<T>(row.factor * to_arithmetic(row.data[i]))));
 }
 
-/// Memory of one task and how many rows it takes at once, so that the copied rows stay within half of a second-level cache.
+/// Memory of one task and how many rows it takes at once: the copied rows stay within half of a second-level cache, unless each task has to
+/// bring the right operand into order, which is then shared by more rows.
 template <class A>
 struct gemm_scratch {
   using shape = gemm_shape<A>;
@@ -32,12 +33,13 @@ struct gemm_scratch {
   bool convert;
 
   gemm_scratch(std::int64_t terms, std::int64_t panel_count, bool convert_blocks)
-      : blocks((terms + shape::block - 1) / shape::block), rows(rows_for(blocks)), panels(panel_count), convert(convert_blocks) {}
+      : blocks((terms + shape::block - 1) / shape::block), rows(rows_for(blocks, convert_blocks)), panels(panel_count), convert(convert_blocks) {}
 
-  static constexpr std::int64_t rows_for(std::int64_t blocks) {
+  static constexpr std::int64_t rows_for(std::int64_t blocks, bool convert) {
     std::int64_t const row = (blocks < 1 ? 1 : blocks) * shape::stride * static_cast<std::int64_t>(sizeof(A));
     std::int64_t const n = (std::int64_t{1} << 20) / row / shape::height * shape::height;
-    return n < 6 * shape::height ? 6 * shape::height : n > 24 * shape::height ? 24 * shape::height : n;
+    std::int64_t const least = (convert ? 24 : 6) * shape::height, most = (convert ? 48 : 24) * shape::height;
+    return n < least ? least : n > most ? most : n;
   }
   std::int64_t left_size() const { return blocks * rows * shape::stride; }
   std::int64_t sums_size() const { return panels * rows * shape::panel; }
