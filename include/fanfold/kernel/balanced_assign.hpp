@@ -15,6 +15,7 @@
 #include "fanfold/kernel/device_executor.hpp"
 #include "fanfold/kernel/items.hpp"
 #include "fanfold/kernel/linear_sum_assignment.hpp"
+#include "fanfold/kernel/row_map.hpp"
 #include "fanfold/kernel/warp.hpp"
 #include "fanfold/route/balanced_assign.hpp"
 

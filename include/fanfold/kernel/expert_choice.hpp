@@ -16,6 +16,7 @@
 #include "fanfold/kernel/ranked_order.hpp"
 #include "fanfold/kernel/row_map.hpp"
 #include "fanfold/kernel/status.hpp"
+#include "fanfold/kernel/transposed.hpp"
 #include "fanfold/route/expert_choice.hpp"
 #include "fanfold/route/row.hpp"
 #include "fanfold/route/row_loop.hpp"
@@ -180,6 +181,18 @@ struct choice_rows_vjp_body {
   }
 };
 
+/// A warp an expert.
+struct place_sums_body {
+  template <block B, class W>
+  FANFOLD_HD void operator()(B& b, matrix_view<W const> weight, view<double> sum) const {
+    warp_lanes<B> const g(b);
+    for (std::int64_t e = grid_warp(b); e < sum.size(); e += grid_warps(b)) {
+      double const s = g.fold(row_sum<double>{}, weight.cols(), place_weight<W>{weight.data() + e * weight.stride()});
+      if (g.rank() == 0) sum.data()[e] = s;
+    }
+  }
+};
+
 inline void check_pairs(std::int64_t rows, std::int64_t experts, std::int64_t segments) {
   bool const fits = rows == 0 || (experts <= 0x7fffffff / rows && segments <= 0x7fffffff);
   check_argument(fits, "route::assign", "rows times experts", rows, "below 2^31 on a device");
@@ -242,6 +255,11 @@ void run_loop(E const& ex, expert_choice_vjp_loop const& loop, matrix_view<L con
   fill(ex, q, R(0));
   launch_warps(ex, detail::choice_gradient_body{shape, over_chosen, ex.status()}, shape.segments(), forward, dweight, q);
   launch_warps(ex, detail::choice_rows_vjp_body{}, rows, logits, q, scratch, dlogits);
+}
+
+template <device_executor E, class W>
+void run_loop(E const& ex, place_sums_loop, matrix_view<W const> weight, view<double> sum) {
+  launch_warps(ex, detail::place_sums_body{}, sum.size(), weight, sum);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::route

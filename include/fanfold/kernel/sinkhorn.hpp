@@ -13,6 +13,7 @@
 #include "fanfold/kernel/block.hpp"
 #include "fanfold/kernel/device_executor.hpp"
 #include "fanfold/kernel/items.hpp"
+#include "fanfold/kernel/row_map.hpp"
 #include "fanfold/kernel/status.hpp"
 #include "fanfold/route/balanced_assign.hpp"
 #include "fanfold/route/row.hpp"

@@ -13,6 +13,7 @@
 #include "fanfold/fold/row_group.hpp"
 #include "fanfold/route/assign.hpp"
 #include "fanfold/route/auction.hpp"
+#include "fanfold/route/detail/count_choices.hpp"
 #include "fanfold/route/sinkhorn.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::route {
@@ -144,7 +145,8 @@ sinkhorn_result run_loop(E const& ex, sinkhorn_router_loop const& loop, matrix_v
   return result;
 }
 
-/// Routes by balanced assignment into one slot a row:  assign(ex, router, scores, out[, workspace]). On a device a group is a block's work.
+/// Routes by balanced assignment into one slot a row:  assign(ex, router, scores, out[, stats.view()][, workspace]). On a device a group is a
+/// block's work.
 template <executor E, matrix_viewable X, class W, detail::route_option... Options>
 void assign(E const& ex, balanced_assign const& router, X const& x, assignment<W> out, Options&&... options) {
   static constexpr char function[] = "route::assign";
@@ -154,13 +156,16 @@ void assign(E const& ex, balanced_assign const& router, X const& x, assignment<W
   detail::for_each_group(rows, router.group_size, [&](std::int64_t, std::int64_t count) {
     check_argument(router.pad || count % n == 0, function, "rows of a group", count, "a multiple of the number of experts unless `pad` is set");
   });
+  auto const stats = detail::find_option<routing_stats_view>(options...);
+  detail::check_statistics(stats, n, function);
   fanfold::detail::call_workspace ws(ex, options...);
   static_assert(fanfold::detail::has_backend<E, balanced_assign_loop, decltype(scores), assignment<W>, workspace&>,
                 "no backend of balanced_assign for this executor: include <fanfold/kernel/balanced_assign.hpp> for device executors");
   run_loop(ex, balanced_assign_loop{router}, scores, out, ws.get());
+  detail::count_choices<sigmoid_score>(ex, scores, as_const(out.id), row_mask{}, stats, ws.get());
 }
 
-/// Routes by Sinkhorn into k slots a row:  assign(ex, router, logits, out[, workspace]).
+/// Routes by Sinkhorn into k slots a row:  assign(ex, router, logits, out[, stats.view()][, workspace]).
 /// \return iterations and convergence of the last group, on host executors; nothing on a device (see `balance`).
 template <executor E, matrix_viewable X, class W, detail::route_option... Options>
 auto assign(E const& ex, sinkhorn_router const& router, X const& x, assignment<W> out, Options&&... options) {
@@ -170,10 +175,25 @@ auto assign(E const& ex, sinkhorn_router const& router, X const& x, assignment<W
   detail::check_group_route(router, logits.rows(), n, out, router.k, function);
   check_argument(router.k >= 1 && router.k <= n, function, "k", router.k, "between 1 and the number of experts");
   detail::check_sinkhorn(router.options, n, function);
+  auto const stats = detail::find_option<routing_stats_view>(options...);
+  detail::check_statistics(stats, n, function);
   fanfold::detail::call_workspace ws(ex, options...);
   static_assert(fanfold::detail::has_backend<E, sinkhorn_router_loop, decltype(logits), assignment<W>, workspace&>,
                 "no backend of sinkhorn_router for this executor: include <fanfold/kernel/sinkhorn.hpp> for device executors");
-  return run_loop(ex, sinkhorn_router_loop{router}, logits, out, ws.get());
+  auto const count = [&] {
+    if (router.k == 1)
+      detail::count_choices<sigmoid_score>(ex, logits, as_const(out.id), row_mask{}, stats, ws.get());
+    else
+      detail::count_choices<softmax_score>(ex, logits, as_const(out.id), row_mask{}, stats, ws.get());
+  };
+  if constexpr (host_executor<E>) {
+    sinkhorn_result const result = run_loop(ex, sinkhorn_router_loop{router}, logits, out, ws.get());
+    count();
+    return result;
+  } else {
+    run_loop(ex, sinkhorn_router_loop{router}, logits, out, ws.get());
+    count();
+  }
 }
 
 /// The vjp of both routers: that of their weight for the recorded ids.

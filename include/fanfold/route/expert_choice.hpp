@@ -13,6 +13,7 @@
 #include "fanfold/fold/rank_order.hpp"
 #include "fanfold/fold/select.hpp"
 #include "fanfold/route/assign.hpp"
+#include "fanfold/route/detail/count_choices.hpp"
 #include "fanfold/route/detail/descending.hpp"
 #include "fanfold/route/detail/row_sums.hpp"
 #include "fanfold/route/row.hpp"
@@ -73,6 +74,8 @@ struct expert_choice_loop {
 struct expert_choice_vjp_loop {
   expert_choice router{};
 };
+/// sum[e] := the weights of expert e's places, for the statistics.
+struct place_sums_loop {};
 
 namespace detail {
 
@@ -160,6 +163,13 @@ FANFOLD_NOINLINE void choose_group(expert_choice const& router, matrix_view<L co
   }
 }
 
+/// Weight of a place.
+template <class W>
+struct place_weight {
+  W const* weight;
+  FANFOLD_HD double operator()(std::int64_t i) const { return static_cast<double>(to_arithmetic(weight[i])); }
+};
+
 /// dweight times weight of a place.
 template <class R, class G, class W>
 struct place_product {
@@ -229,8 +239,16 @@ void run_loop(E const& ex, expert_choice_vjp_loop const& loop, matrix_view<L con
   });
 }
 
-/// Routes by expert choice into E x `router.places(T, E)` places:  assign(ex, router, logits, out[, row_mask{...}][, workspace])
-/// Ids and weights do not depend on the executor.
+template <host_executor E, class W>
+void run_loop(E const&, place_sums_loop, matrix_view<W const> weight, view<double> sum) {
+  for (std::int64_t e = 0; e < sum.size(); ++e)
+    sum[e] = host_lane{}.fold(detail::row_sum<double>{}, weight.cols(), detail::place_weight<W>{weight.row(e).data()});
+}
+
+/// Routes by expert choice into E x `router.places(T, E)` places:
+///   assign(ex, router, logits, out[, stats.view()][, row_mask{...}][, workspace])
+/// Ids, weights and statistics do not depend on the executor. In the statistics the first choice of a token is the expert of lowest number
+/// that picked it, and weight_sum is a stream fold over an expert's places.
 template <executor E, matrix_viewable X, class W, detail::route_option... Options>
 void assign(E const& ex, expert_choice const& router, X const& x, expert_assignment<W> out, Options&&... options) {
   static constexpr char function[] = "route::assign";
@@ -238,10 +256,19 @@ void assign(E const& ex, expert_choice const& router, X const& x, expert_assignm
   auto const mask = detail::find_option<row_mask>(options...);
   detail::check_expert_choice(router, logits, out, function);
   detail::check_mask(mask, logits.rows(), function);
+  auto const stats = detail::find_option<routing_stats_view>(options...);
+  detail::check_statistics(stats, logits.cols(), function);
   fanfold::detail::call_workspace ws(ex, options...);
   static_assert(fanfold::detail::has_backend<E, expert_choice_loop, decltype(logits), expert_assignment<W>, workspace&>,
                 "no backend of expert_choice for this executor: include <fanfold/kernel/expert_choice.hpp> for device executors");
   run_loop(ex, expert_choice_loop{router, mask}, logits, out, ws.get());
+  if (stats.integers.data() == nullptr) return;
+  std::int64_t const rows = logits.rows(), n = logits.cols();
+  workspace::frame frame(ws.get());
+  assignment<W> const by_token{{frame.take<std::int32_t>(rows * n).data(), rows, n}, {frame.take<W>(rows * n).data(), rows, n}};
+  transpose(ex, out, by_token);
+  detail::count_choices<softmax_score>(ex, logits, as_const(by_token.id), mask, stats, ws.get());
+  run_loop(ex, place_sums_loop{}, as_const(out.weight), stats.reals.subview(detail::stat_reals + n, n));
 }
 
 /// The vjp: dlogits from the gradients of the weights (E x places); chosen tokens are constants.

@@ -5,6 +5,7 @@
 
 #include "fanfold/core/check.hpp"
 #include "fanfold/core/config.hpp"
+#include "fanfold/core/executor.hpp"
 #include "fanfold/core/half.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/route/assignment.hpp"
@@ -82,6 +83,16 @@ void transpose(expert_assignment<W> const& a, assignment<W> out) {
     out.id(t, j) = e;
     out.weight(t, j) = w;
   });
+}
+
+/// The same with an executor: host executors do it on the calling thread; device executors need kernel/transposed.hpp.
+template <host_executor E, class W>
+void transpose(E const&, expert_assignment<W> const& a, std::int64_t tokens, ragged_assignment<W> out) {
+  transpose(a, tokens, out);
+}
+template <host_executor E, class W>
+void transpose(E const&, expert_assignment<W> const& a, assignment<W> out) {
+  transpose(a, out);
 }
 
 }  // namespace fanfold::inline FANFOLD_ABI::route
