@@ -109,3 +109,28 @@ TEST_CASE("grouped_gemm_vjp: no rows at all") {
   CHECK(dw == doubles(12, 0.0));
   CHECK(db == doubles(4, 0.0));
 }
+
+TEST_CASE("grouped_gemm_vjp: <dY, Y> = <dX, X>, and the products are those of one block-diagonal matrix") {
+  std::int64_t const experts = 3, inner = 4, outer = 5;
+  auto plan = plan_of(support::random_ids(20, experts, 4), 2, experts);
+  auto const p = plan.view();
+  auto x = randoms(p.rows() * inner, 1);
+  auto const w = randoms(experts * inner * outer, 2), dy = randoms(p.rows() * outer, 3);
+  doubles y(static_cast<std::size_t>(p.rows() * outer)), dx(x.size());
+  weight_bank<double const> const bank(w.data(), experts, inner, outer);
+  grouped_gemm(serial, p, plan_rows{matrix(x, p.rows(), inner)}, bank, row_sink{matrix(y, p.rows(), outer)});
+  grouped_gemm_vjp(serial, p, plan_rows{matrix(x, p.rows(), inner)}, bank, matrix(dy, p.rows(), outer), matrix(dx, p.rows(), inner), weight_bank<double>(), matrix_view<double>());
+  double left = 0, right = 0;
+  for (std::int64_t e = 0; e < experts; ++e)
+    for (std::int64_t r = p.offsets[e]; r < p.offsets[e] + p.kept[e]; ++r) {
+      for (std::int64_t c = 0; c < outer; ++c) left += dy[static_cast<std::size_t>(r * outer + c)] * y[static_cast<std::size_t>(r * outer + c)];
+      for (std::int64_t k = 0; k < inner; ++k) right += dx[static_cast<std::size_t>(r * inner + k)] * x[static_cast<std::size_t>(r * inner + k)];
+      // row r of the block-row matrix has its tokens in the columns of expert e; the block matrix has W_e in those rows
+      for (std::int64_t c = 0; c < outer; ++c) {
+        double sum = 0;
+        for (std::int64_t k = 0; k < experts * inner; ++k) sum += (k / inner == e ? x[static_cast<std::size_t>(r * inner + k % inner)] : 0) * bank(k / inner, k % inner, c);
+        CHECK(y[static_cast<std::size_t>(r * outer + c)] == doctest::Approx(sum).epsilon(1e-13));
+      }
+    }
+  CHECK(left == doctest::Approx(right).epsilon(1e-12));
+}

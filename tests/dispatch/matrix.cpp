@@ -1,18 +1,17 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <random>
 #include <vector>
-
-#include <sys/mman.h>
 
 #include "fanfold/dispatch/combine.hpp"
 #include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/grouped_gemm.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "support/bits.hpp"
+#include "support/dispatch.hpp"
 #include "support/executors.hpp"
+#include "support/sparse_memory.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
@@ -97,23 +96,6 @@ void check_layout(Layout const& layout, ints const& ids, std::int64_t tokens, st
   });
 }
 
-/// Address space without memory: only the pages that are touched exist.
-class sparse_memory {
- public:
-  explicit sparse_memory(std::size_t bytes) : bytes_(bytes), data_(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
-  sparse_memory(sparse_memory const&) = delete;
-  sparse_memory& operator=(sparse_memory const&) = delete;
-  ~sparse_memory() {
-    if (*this) ::munmap(data_, bytes_);
-  }
-  explicit operator bool() const { return data_ != MAP_FAILED; }
-  float* floats() const { return static_cast<float*>(data_); }
-
- private:
-  std::size_t bytes_;
-  void* data_;
-};
-
 }  // namespace
 
 TEST_CASE("plan, gather, combine: the matrix of sizes, routings and layouts") {
@@ -137,10 +119,47 @@ TEST_CASE("plan, gather, combine: the matrix of sizes, routings and layouts") {
       }
 }
 
+TEST_CASE("plan, gather, combine: widths and storage types") {
+  auto const check = [](auto zero, std::int64_t cols) {
+    using T = decltype(zero);
+    using A = arithmetic_t<T>;
+    std::int64_t const tokens = 7, slots = 8, experts = 8;
+    for (char const* kind : {"uniform", "duplicates"}) {
+      auto const ids = routing(kind, tokens, slots, experts);
+      auto const x = support::randoms<T>(tokens * cols, 1);
+      auto const w = support::randoms<A>(tokens * slots, 2);
+      auto plan = support::plan_of(packed{16}, ids, slots, experts);
+      auto const p = plan.view();
+      std::vector<T> rows(static_cast<std::size_t>(p.rows() * cols), from_arithmetic<T>(A(5)));
+      std::vector<A> y(x.size()), expected(x.size());
+      gather(p, support::matrix(x, tokens, cols), support::matrix(rows, p.rows(), cols));
+      for (std::int64_t r = 0; r < p.rows(); ++r)
+        if (p.src_of[r] < 0)
+          for (std::int64_t c = 0; c < cols; ++c) REQUIRE(to_arithmetic(rows[static_cast<std::size_t>(r * cols + c)]) == A(0));
+      fold_combine(serial, weighted_sum{}, p, support::matrix(rows, p.rows(), cols), support::matrix(w, tokens, slots), support::matrix(y, tokens, cols));
+      for (std::int64_t t = 0; t < tokens; ++t)
+        for (std::int64_t c = 0; c < cols; ++c) {
+          A sum = A(0);
+          for (std::int64_t s = 0; s < slots; ++s) {
+            A const item = w[static_cast<std::size_t>(t * slots + s)] * to_arithmetic(x[static_cast<std::size_t>(t * cols + c)]);
+            sum = s == 0 ? item : sum + item;
+          }
+          expected[static_cast<std::size_t>(t * cols + c)] = sum;
+        }
+      CHECK(support::same_bits(y, expected));
+    }
+  };
+  for (std::int64_t cols : {1, 3, 64, 1000}) {
+    check(0.0f, cols);
+    check(0.0, cols);
+    check(bfloat16(), cols);
+  }
+}
+
 TEST_CASE("rows past 2^31 elements are addressed in 64 bits: strides, not memory") {
   // four rows 2^30 elements apart: row 3 begins at 3 * 2^30 floats, 12 GiB of addresses and a few pages of memory
   std::int64_t const far_apart = std::int64_t{1} << 30, cols = 5;
-  sparse_memory const memory(static_cast<std::size_t>(3 * far_apart + 64) * sizeof(float)), result(static_cast<std::size_t>(3 * far_apart + 64) * sizeof(float));
+  support::sparse_memory const memory(static_cast<std::size_t>(3 * far_apart + 64) * sizeof(float)), result(static_cast<std::size_t>(3 * far_apart + 64) * sizeof(float));
   if (!memory || !result) {
     MESSAGE("no address space for this test");
     return;

@@ -241,12 +241,42 @@ TEST_CASE("moe_layer: a second call with a warm workspace allocates nothing") {
   route::routing_stats stats(5);
   moe_layer const layer{mixtral{.select = {.k = 2}}, swiglu_experts{weights}, weighted_sum{}, capacity{20}, shared_experts{swiglu_experts{s.view()}},
                         special_experts<float>{kind, {}, {}}, true};
-  workspace ws;
-  auto const step = [&] { layer(serial, matrix(x, tokens, inner), matrix(logits, tokens, 5), matrix(y, tokens, inner), stats.view(), ws); };
-  step();
-  support::allocation_count const count;
-  step();
-  CHECK(count.get() == 0);
+  support::for_each_executor([&](char const* name, auto const& ex) {
+    CAPTURE(name);
+    workspace ws;
+    auto const step = [&] { layer(ex, matrix(x, tokens, inner), matrix(logits, tokens, 5), matrix(y, tokens, inner), stats.view(), ws); };
+    step();
+    support::allocation_count const count;
+    step();
+    CHECK(count.get() == 0);
+  });
+}
+
+TEST_CASE("moe_layer: properties of the networks: dense mixture, one plain network, nothing but shared ones") {
+  std::int64_t const tokens = 9, inner = 6, wide = 7;
+  network<double> const n(3, inner, wide, 5), s(1, inner, 4, 6);
+  auto const x = randoms<double>(tokens * inner, 1), logits = randoms<double>(tokens * 3, 2);
+  doubles y(x.size()), expected(x.size());
+  // K = E with softmax weights: every network on every token
+  moe_layer{raw_router{.select = {.k = 3}}, swiglu_experts{n.view()}}(serial, matrix(x, tokens, inner), matrix(logits, tokens, 3), matrix(y, tokens, inner));
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    double sum = 0;
+    for (std::int64_t e = 0; e < 3; ++e) sum += std::exp(logits[static_cast<std::size_t>(t * 3 + e)]);
+    for (std::int64_t e = 0; e < 3; ++e) add_network(n, e, std::exp(logits[static_cast<std::size_t>(t * 3 + e)]) / sum, x.data() + t * inner, expected.data() + t * inner);
+  }
+  check_near(y, expected);
+  // E = K = 1: the plain network
+  doubles const one(static_cast<std::size_t>(tokens));
+  moe_layer{mixtral{.select = {.k = 1}}, swiglu_experts{n.part(1, 1)}}(serial, matrix(x, tokens, inner), matrix(one, tokens, 1), matrix(y, tokens, inner));
+  expected.assign(expected.size(), 0.0);
+  for (std::int64_t t = 0; t < tokens; ++t) add_network(n, 1, 1, x.data() + t * inner, expected.data() + t * inner);
+  check_near(y, expected);
+  // no capacity at all: the shared network alone
+  moe_layer{mixtral{.select = {.k = 2}}, swiglu_experts{n.view()}, weighted_sum{}, capacity{0}, shared_experts{swiglu_experts{s.view()}}}(
+      serial, matrix(x, tokens, inner), matrix(logits, tokens, 3), matrix(y, tokens, inner));
+  expected.assign(expected.size(), 0.0);
+  for (std::int64_t t = 0; t < tokens; ++t) add_network(s, 0, 1, x.data() + t * inner, expected.data() + t * inner);
+  check_near(y, expected);
 }
 
 TEST_CASE("moe_layer: errors come before anything is written") {

@@ -15,6 +15,7 @@
 #include "support/bits.hpp"
 #include "support/dispatch.hpp"
 #include "support/emulated.hpp"
+#include "support/sparse_memory.hpp"
 
 using namespace fanfold;
 using namespace fanfold::dispatch;
@@ -135,6 +136,39 @@ TEST_CASE("emulated fold_combine_vjp: absent gradients of weights and init; enco
     CHECK(same_bits(d, dbuffer));
     CHECK(same_bits(e, dw));
   });
+}
+
+TEST_CASE("emulated: rows past 2^31 elements are addressed in 64 bits") {
+  std::int64_t const far_apart = std::int64_t{1} << 30, cols = 4;  // row 3 begins 12 GiB behind row 0
+  std::size_t const bytes = static_cast<std::size_t>(3 * far_apart + 64) * sizeof(float);
+  support::sparse_memory const first(bytes), second(bytes);
+  if (!first || !second) {
+    MESSAGE("no address space for this test");
+    return;
+  }
+  matrix_view<float> const x(first.floats(), 4, cols, far_apart), rows(second.floats(), 4, cols, far_apart);
+  auto plan = support::plan_of({1, 0, 1, 0}, 1, 2);
+  floats const w{2, 3, 4, 5};
+  workspace ws;
+  emulate::executor const ex(ws, {.block_threads = 64});
+  for (std::int64_t t = 0; t < 4; ++t)
+    for (std::int64_t c = 0; c < cols; ++c) x(t, c) = static_cast<float>(10 * t + c);
+  std::int64_t const order[] = {1, 3, 0, 2};
+  gather(ex, plan.view(), x, rows);
+  for (std::int64_t r = 0; r < 4; ++r)
+    for (std::int64_t c = 0; c < cols; ++c) CHECK(rows(r, c) == static_cast<float>(10 * order[r] + c));
+  floats dw(4);
+  fold_combine_vjp(ex, weighted_sum{}, plan.view(), rows, matrix(w, 4, 1), x, rows, matrix(dw, 4, 1));
+  for (std::int64_t t = 0; t < 4; ++t) {
+    double dot = 0;
+    for (std::int64_t c = 0; c < cols; ++c) dot += static_cast<double>((10 * t + c) * (10 * t + c));
+    CHECK(dw[static_cast<std::size_t>(t)] == static_cast<float>(dot));
+  }
+  for (std::int64_t r = 0; r < 4; ++r)
+    for (std::int64_t c = 0; c < cols; ++c) CHECK(rows(r, c) == w[static_cast<std::size_t>(order[r])] * static_cast<float>(10 * order[r] + c));
+  fold_combine(ex, combine_policy{plus<float>{}, ignore_weight{}}, plan.view(), rows, matrix_view<float>(), x);
+  for (std::int64_t t = 0; t < 4; ++t)
+    for (std::int64_t c = 0; c < cols; ++c) CHECK(x(t, c) == w[static_cast<std::size_t>(t)] * static_cast<float>(10 * t + c));
 }
 
 TEST_CASE("device traffic: gradients of gather and combine") {
