@@ -42,14 +42,23 @@ struct state {
   void load(std::string const& file, std::int64_t faulty) {
     rows = ff::io::read_npy<float>(file);
     f = faulty;
-    out.assign(static_cast<std::size_t>(rows.shape.at(1)), 0.0f);
   }
   template <class R>
   void use(R const& rule) {
+    out.assign(static_cast<std::size_t>(rows.shape.at(1)), 0.0f);
     call = [this, rule] { robust(ff::serial, rule, ff::matrix_view<float const>(rows.data.data(), rows.shape[0], rows.shape[1]), out, ws); };
+  }
+  void use_both() {
+    std::int64_t const n = rows.shape.at(0), d = rows.shape.at(1);
+    out.assign(static_cast<std::size_t>(2 * d), 0.0f);
+    call = [=, this] {
+      ff::coordinate_fold(ff::serial, ff::together(coordinate_median{}, trimmed_mean{.f = f}), ff::matrix_view<float const>(rows.data.data(), n, d),
+                          ff::matrix_view<float>(out.data(), 2, d), ws);
+    };
   }
   void choose(std::string const& name) {
     auto const parity = krum_neighbours::byzfl;
+    if (name == "median_and_trimmed_mean") return use_both();
     if (name == "average") return use(average{});
     if (name == "clip_average") return use(compose(norm_clip{2}, average{}));
     if (name == "bucketing_median") return use(compose(bucketing{.size = 2}, coordinate_median{}));
@@ -65,6 +74,7 @@ struct state {
     if (name == "geometric_median") return use(geometric_median{weiszfeld::byzfl});
     if (name == "geometric_median_converged") return use(geometric_median{});
     if (name == "centered_clipping") return use(centered_clipping{.tau = 100});
+    if (name == "centered_clipping_3") return use(centered_clipping{.tau = 100, .iterations = 3});
     if (name == "mda") return use(minimum_diameter_average{.f = f});
     if (name == "monna") return use(nearest_to_trusted{.f = f});
     if (name == "caf") return use(covariance_filter{.f = f});

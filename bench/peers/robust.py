@@ -55,8 +55,9 @@ def byzfl_rules(n, f):
     rules = {
         "average": average, "clip_average": lambda x: average(Clipping(2.0)(x.copy() if isinstance(x, np.ndarray) else x.clone())),
         "bucketing_median": lambda x: Median()(Bucketing(2)(x.copy() if isinstance(x, np.ndarray) else x.clone())),
+        "median_and_trimmed_mean": lambda x: np.concatenate([np.asarray(Median()(x)), np.asarray(TrMean(f)(x))]),
         "median": Median(), "trimmed_mean": TrMean(f), "mean_around_median": Meamed(f), "krum": Krum(f), "multi_krum": MultiKrum(f),
-        "geometric_median": GeometricMedian(), "centered_clipping": lambda x: CenteredClipping()(x), "monna": MoNNA(f), "caf": CAF(f),
+        "geometric_median": GeometricMedian(), "centered_clipping": lambda x: CenteredClipping()(x), "centered_clipping_3": lambda x: CenteredClipping(L=3)(x), "monna": MoNNA(f), "caf": CAF(f),
         "nnm_krum": lambda x: Krum(f)(NNM(f)(x)), "nnm_geometric_median": lambda x: GeometricMedian()(NNM(f)(x)),
         "nnm_multi_krum": lambda x: MultiKrum(f)(NNM(f)(x)), "nnm_trimmed_mean": lambda x: TrMean(f)(NNM(f)(x)),
         "arc_average": lambda x: average(ARC(f)(x.copy() if isinstance(x, np.ndarray) else x.clone())),

@@ -6,6 +6,7 @@
 #include "fanfold/core/config.hpp"
 #include "fanfold/fold/coordinate_rule.hpp"
 #include "fanfold/fold/lane_vector.hpp"
+#include "fanfold/fold/rank_window.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::aggregate {
 
@@ -27,6 +28,13 @@ struct coordinate_median {
     if (kind == median_kind::upper || n % 2 == 1) return v[n / 2];
     return (v[n / 2 - 1] + v[n / 2]) / V(2);
   }
+  template <class Column>
+  rank_window window(Column const& v) const {
+    std::int64_t const n = v.size();
+    if (kind == median_kind::lower) return {(n - 1) / 2, 1};
+    if (kind == median_kind::upper || n % 2 == 1) return {n / 2, 1};
+    return {n / 2 - 1, 2};
+  }
   static std::int64_t most_faulty(std::int64_t n) { return (n - 1) / 2; }
   /// Proven: |out - mean_S|^2 <= kappa * (mean over S of |x_i - mean_S|^2) for every S of n - f rows.
   static double kappa(std::int64_t n, std::int64_t f) {
@@ -46,6 +54,10 @@ struct trimmed_mean {
     using V = typename Column::value_type;
     using A = typename fanfold::detail::lanes_of<V>::scalar;
     return sum_of_ranks(v, f, v.size() - f) / V(static_cast<A>(v.size() - 2 * f));
+  }
+  template <class Column>
+  rank_window window(Column const& v) const {
+    return {f, v.size() - 2 * f};
   }
   static std::int64_t most_faulty(std::int64_t n) { return (n - 1) / 2; }
   static double kappa(std::int64_t n, std::int64_t f) {
@@ -76,6 +88,14 @@ struct around_median {
     for (std::int64_t t = 0; t < dropped; ++t) start = start + choose(v[t + kept] - median < median - v[t], V(A(1)), V(A(0)));
     return sum_of_window(v, start, kept, dropped) / V(static_cast<A>(kept));
   }
+  template <class Column>
+  rank_window window(Column const& v) const {
+    std::int64_t const kept = v.size() - dropped;
+    auto const median = coordinate_median{}(v);
+    std::int64_t start = 0;
+    for (std::int64_t t = 0; t < dropped; ++t) start += v[t + kept] - median < median - v[t];
+    return {start, kept};
+  }
 };
 
 }  // namespace detail
@@ -89,6 +109,10 @@ struct mean_around_median {
   template <class Column>
   FANFOLD_HD typename Column::value_type operator()(Column const& v) const {
     return detail::around_median{f}(v);
+  }
+  template <class Column>
+  rank_window window(Column const& v) const {
+    return detail::around_median{f}.window(v);
   }
   static std::int64_t most_faulty(std::int64_t n) { return (n - 1) / 2; }
 };

@@ -88,21 +88,28 @@ void run_direct(robust_call<E, T> const& call, R const& rule, rows_view<T const>
   }
 }
 
+/// The weights of the first points.
+template <class R>
+view<double> total_weights(R const& rule, row_geometry const& g, matrix_view<double const> mixture, std::int64_t points, workspace::frame& host,
+                           workspace& host_ws) {
+  view<double> const weight = host.take<double>(g.points());
+  rule.weigh(g, weight, host_ws);
+  if (mixture.empty()) return weight;
+  view<double> const total = host.take<double>(points);
+  set(total, 0);
+  for (std::int64_t i = 0; i < g.points(); ++i)
+    if (weight[i] != 0)
+      for (std::int64_t k = 0; k < points; ++k) total[k] += weight[i] * mixture(i, k);
+  return total;
+}
+
 /// The last rule's answer: weights of the points, or rows that a coordinate rule folds.
 template <executor E, class R, class T, class Out>
 void answer(robust_call<E, T> const& call, R const& rule, point_table<T> const& p, row_geometry const& g, matrix_view<double const> mixture, view<Out> out,
             workspace& host_ws) {
   workspace::frame host(host_ws);
   if constexpr (gram_rule<R>) {
-    view<double> const weight = host.take<double>(g.points());
-    rule.weigh(g, weight, host_ws);
-    if (mixture.empty()) return weighted_points(call.ex, p, weight, out, host, call.ws);
-    view<double> const total = host.take<double>(p.points);
-    set(total, 0);
-    for (std::int64_t i = 0; i < g.points(); ++i)
-      if (weight[i] != 0)
-        for (std::int64_t k = 0; k < p.points; ++k) total[k] += weight[i] * mixture(i, k);
-    weighted_points(call.ex, p, total, out, host, call.ws);
+    weighted_points(call.ex, p, total_weights(rule, g, mixture, p.points, host, host_ws), out, host, call.ws);
   } else if constexpr (selection_rule<R>) {
     view<std::int32_t> const ids = host.take<std::int32_t>(rule.selected(g.rows));
     rule.select(g, ids, host_ws);
@@ -142,8 +149,9 @@ row_geometry start_geometry(needs what, std::int64_t column, std::int64_t n, std
   return g;
 }
 
-template <executor E, class R, class T, class Out>
-void run_robust(robust_call<E, T> const& call, R const& rule, geometry_sums const* given, view<Out> out) {
+/// Calls f(last rule, its geometry, mixture, points, workspace of host code).
+template <executor E, class R, class T, class F>
+void with_geometry(robust_call<E, T> const& call, R const& rule, geometry_sums const* given, F const& f) {
   host_memory<E> memory(call.ws);
   workspace::frame device(call.ws);
   workspace::frame host(memory.get());
@@ -174,7 +182,14 @@ void run_robust(robust_call<E, T> const& call, R const& rule, geometry_sums cons
       settle(g);
     }
   descend(rule, g, {}, memory.get(), [&](auto const& last, row_geometry const& inner, matrix_view<double const> mixture) {
-    answer(call, last, p, inner, mixture, out, memory.get());
+    f(last, inner, mixture, p, memory.get());
+  });
+}
+
+template <executor E, class R, class T, class Out>
+void run_robust(robust_call<E, T> const& call, R const& rule, geometry_sums const* given, view<Out> out) {
+  with_geometry(call, rule, given, [&](auto const& last, row_geometry const& g, matrix_view<double const> mixture, point_table<T> const& p, workspace& host_ws) {
+    answer(call, last, p, g, mixture, out, host_ws);
   });
 }
 
