@@ -56,7 +56,7 @@ class register_run_tree {
   }
 
  private:
-  state level_[std::size_t{Levels}][std::size_t{N}];
+  state level_[std::size_t{Levels}][std::size_t{N}]{};
 };
 
 /// Kernels of three kinds, so that few rows need few registers: one run, up to 2,048 rows, and any number.
