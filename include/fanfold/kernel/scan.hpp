@@ -29,7 +29,7 @@ struct tile_of_warp {
 
   /// Calls f(i, item) for the items of run `run`, in order. Ordinary loads: a scan may write where it reads.
   template <class T, class F>
-  FANFOLD_HD static void for_each_item(T const* x, std::int64_t n, std::int64_t run, F& f) {
+  FANFOLD_HD FANFOLD_INLINE static void for_each_item(T const* x, std::int64_t n, std::int64_t run, F& f) {
     std::int64_t const begin = run * run_items, end = begin + run_items < n ? begin + run_items : n;
     constexpr int V = widest_pack<T>;
     std::int64_t i = begin;
@@ -37,6 +37,9 @@ struct tile_of_warp {
       if (is_pack_aligned<V>(x))
         for (; i + V <= end; i += V) {
           pack<T, V> const items = load_changing_pack<V>(x + i);
+#if FANFOLD_ON_DEVICE
+#pragma unroll  // else the pack goes to local memory where f is long
+#endif
           for (int k = 0; k < V; ++k) f(i + k, items.item[k]);
         }
     }
@@ -48,26 +51,32 @@ struct tile_of_warp {
     state total;
     bool started;
     template <class T>
-    FANFOLD_HD void operator()(std::int64_t, T const& item) {
+    FANFOLD_HD FANFOLD_INLINE void operator()(std::int64_t, T const& item) {
       state const s = lift_item(m, item);
-      total = started ? m.combine(total, s) : s;
+      if (started)
+        total = m.combine(total, s);
+      else
+        total = s;
       started = true;
     }
   };
+
+  /// The left fold of a run; the identity behind the last one.
+  template <class T>
+  FANFOLD_HD static state total_of(M const& m, T const* x, std::int64_t n, std::int64_t run) {
+    run_total f{m, m.identity(), false};
+    if (run * run_items < n) for_each_item(x, n, run, f);
+    return f.total;
+  }
 
   /// Left folds of the runs in order: the lane's two run offsets (absent for run 0) and, in every lane, the tile's total.
   template <class B, class T>
   FANFOLD_HD static state offsets(B& b, M const& m, T const* x, std::int64_t n, state (&offset)[2]) {
     std::int64_t const lane = lane_of(b), runs = divide_up(n, run_items);
-    state total[2] = {m.identity(), m.identity()};
-    for (int k = 0; k < 2; ++k) {
-      run_total f{m, m.identity(), false};
-      if (2 * lane + k < runs) for_each_item(x, n, 2 * lane + k, f);
-      total[k] = f.total;
-    }
-    state all = total[0];
+    state const even = total_of(m, x, n, 2 * lane), odd = total_of(m, x, n, 2 * lane + 1);
+    state all = even;
     for (unsigned l = 0; l < 32; ++l) {
-      state const first = b.shuffle(total[0], l), second = b.shuffle(total[1], l);
+      state const first = b.shuffle(even, l), second = b.shuffle(odd, l);
       if (l == lane) offset[0] = all;
       if (2 * l < runs) all = l == 0 ? first : m.combine(all, first);
       if (l == lane) offset[1] = all;
@@ -108,14 +117,21 @@ struct prefix_writer {
   bool started;
 
   template <class T>
-  FANFOLD_HD void operator()(std::int64_t i, T const& item) {
+  FANFOLD_HD FANFOLD_INLINE void operator()(std::int64_t i, T const& item) {
     M const& m = loop.m;
     state const s = lift_item(m, item);
-    local = started ? m.combine(local, s) : s;
+    // copies and branches: a selected address would put the states in local memory
+    if (started)
+      local = m.combine(local, s);
+    else
+      local = s;
     started = true;
-    state prefix = first_run ? local : m.combine(run_offset, local);
+    state prefix = local;
+    if (!first_run) prefix = m.combine(run_offset, local);
     if (entry.offset.present) prefix = m.combine(entry.offset.value, prefix);
-    y[i] = store_item<Out>(lower_state(m, loop.kind == scan_kind::inclusive ? prefix : before));
+    state shown = before;
+    if (loop.kind == scan_kind::inclusive) shown = prefix;
+    y[i] = store_item<Out>(lower_state(m, shown));
     before = prefix;
   }
 };
@@ -143,12 +159,9 @@ struct scan_apply_body {
     tile_of_warp<M>::offsets(b, loop.m, x, n, offset);
     b.sync_warp();  // in place, every run must have been read before one is written
     for (int k = 0; k < 2; ++k) {
-      std::int64_t const run = 2 * lane + k;
-      if (run * run_items >= n) continue;
-      state before = entry.before;
-      if (run > 0) before = behind(loop.m, entry.offset, offset[k]);
-      prefix_writer<M, Out> f{loop, entry, offset[k], run == 0, y, loop.m.identity(), before, false};
-      tile_of_warp<M>::for_each_item(x, n, run, f);
+      state before_run = offset[0];
+      if (k == 1) before_run = offset[1];
+      apply_run(x, n, entry, before_run, 2 * lane + k, y);
     }
   }
 
@@ -164,6 +177,14 @@ struct scan_apply_body {
   }
 
  private:
+  template <class T, class Out>
+  FANFOLD_HD FANFOLD_INLINE void apply_run(T const* x, std::int64_t n, tile_entry<M> const& entry, state const& offset, std::int64_t run, Out* y) const {
+    if (run * run_items >= n) return;
+    state before = entry.before;
+    if (run > 0) before = behind(loop.m, entry.offset, offset);
+    prefix_writer<M, Out> f{loop, entry, offset, run == 0, y, loop.m.identity(), before, false};
+    tile_of_warp<M>::for_each_item(x, n, run, f);
+  }
   FANFOLD_HD state with_init(state const& prefix) const { return loop.has_init ? loop.m.combine(loop.init, prefix) : prefix; }
 };
 

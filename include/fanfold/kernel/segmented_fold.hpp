@@ -108,6 +108,23 @@ class register_row_tree {
   row_state<R, V> level_[levels]{};  // set: compilers cannot follow which levels the bits of a count name
 };
 
+/// The seven levels of a tree over V columns and the state at work, which a thread keeps in registers.
+template <class R, int V>
+inline constexpr int tree_bytes = 8 * static_cast<int>(sizeof(row_state<R, V>));
+
+/// Columns of a thread: as many as a load brings, fewer of large states.
+template <class R, int V>
+constexpr int columns_of_thread() {
+  if constexpr (V > 1 && tree_bytes<R, V> > 320)
+    return columns_of_thread<R, V / 2>();
+  else
+    return V;
+}
+
+/// Large trees want the registers of two threads.
+template <class R, int V>
+inline constexpr unsigned tree_threads = tree_bytes<R, V> > 160 ? 128 : 256;
+
 template <class R, class Message, class Empty>
 struct segments_base {
   segmented_loop<R, Message, Empty> loop;
@@ -164,6 +181,8 @@ struct segments_base {
 /// A thread folds V columns of a segment of at most 2,048 rows; neighbouring threads take neighbouring columns.
 template <int V, class R, class Message, class Empty>
 struct short_segments_body : segments_base<R, Message, Empty> {
+  static constexpr unsigned max_threads = tree_threads<R, V>;
+
   template <block B, class Out>
   FANFOLD_HD void operator()(B& b, matrix_view<Out> out, std::int64_t entries) const {
     std::int64_t const groups = out.cols() / V;
@@ -187,6 +206,8 @@ struct short_segments_body : segments_base<R, Message, Empty> {
 /// A warp folds V columns of a segment: lane l the runs 2l and 2l + 1, then adjacent pairs. For few columns and long segments.
 template <int V, class R, class Message, class Empty>
 struct narrow_segments_body : segments_base<R, Message, Empty> {
+  static constexpr unsigned max_threads = tree_threads<R, V>;
+
   template <block B, class Out>
   FANFOLD_HD void operator()(B& b, matrix_view<Out> out, std::int64_t entries) const {
     std::int64_t const groups = out.cols() / V;
@@ -231,6 +252,8 @@ struct narrow_segments_body : segments_base<R, Message, Empty> {
 /// Long segments, first pass: a thread folds V columns of a tile of 2,048 rows into the tile's slot.
 template <int V, class R, class Message, class Empty>
 struct long_segment_tiles_body : segments_base<R, Message, Empty> {
+  static constexpr unsigned max_threads = tree_threads<R, V>;
+
   template <block B>
   FANFOLD_HD void operator()(B& b, view<row_state<R, V>> slots, std::int64_t groups, std::int64_t entries) const {
     std::int64_t const count = tile_slots::of_entries(entries);
@@ -333,7 +356,7 @@ void run_loop(E const& ex, segmented_loop<R, Message, Empty> const& loop, view<s
     entries = ids.size();
   else
     entries = loop.items.sources();
-  constexpr int V = detail::message_pack<Message>;
+  constexpr int V = detail::columns_of_thread<R, detail::message_pack<Message>>();
   if constexpr (V > 1) {
     if (detail::rows_are_packs<V>(loop.items)) return detail::launch_segments<V>(ex, loop, offsets, ids, entries, out, ws);
   }
