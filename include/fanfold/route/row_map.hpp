@@ -14,6 +14,7 @@
 #include "fanfold/route/assignment.hpp"
 #include "fanfold/route/detail/score_lanes.hpp"
 #include "fanfold/route/detail/softmax_lanes.hpp"
+#include "fanfold/route/detail/vjp_lanes.hpp"
 #include "fanfold/route/row_loop.hpp"
 #include "fanfold/route/routing_stats.hpp"
 #include "fanfold/route/token_choice.hpp"
@@ -291,6 +292,16 @@ void run_loop(E const& ex, row_map_vjp_loop<Router> const& loop, matrix_view<L c
   std::int64_t const n = logits.cols();
   std::int64_t const rows = logits.rows();
   std::int64_t const step = detail::task_rows(n);
+  if constexpr (detail::has_lane_vjp<Router, R, D>) {
+    bool const of_statistics = loop.stats.score_sum.data() != nullptr || loop.stats.lse_sq_sum != 0 || loop.stats.entropy_sum != 0;
+    if (rows > 1 && dweight.data() != nullptr && !of_statistics && id.cols() <= detail::most_lane_experts) {
+      auto const bytes = static_cast<std::size_t>(detail::lane_choices::vectors(0, id.cols()) * 64);
+      return for_each_task(ex, fanfold::detail::divide_up(rows, step), bytes, ws, [&](std::int64_t task, void* scratch) {
+        std::int64_t const last = (task + 1) * step < rows ? (task + 1) * step : rows;
+        detail::route_rows_vjp_in_lanes(loop, logits, id, dweight, dlogits, task * step, last, scratch);
+      });
+    }
+  }
   detail::row_scratch<R> const layout(Router::scratch_rows + 1, n, 2 * id.cols(), false);
   for_each_task(ex, fanfold::detail::divide_up(rows, step), layout.bytes(), ws, [&](std::int64_t task, void* scratch) {
     std::int64_t const last = (task + 1) * step < rows ? (task + 1) * step : rows;
