@@ -141,10 +141,10 @@ std::int64_t run_loop(E const& ex, place_loop<Order> const& loop, assignment<W, 
       if (out.kept.data() != nullptr) out.kept(g, e) = next[static_cast<std::size_t>(e)];
       next[static_cast<std::size_t>(e)] = 0;
     }
-    if (!Order::renumbers || out.slot.data() == nullptr) return;
-    for (std::int64_t t = first; t < first + count; ++t)
-      for (std::int64_t j = 0; j < slots; ++j)
-        if (a.id(t, j) >= 0) out.slot(t, j) = static_cast<std::int32_t>(next[static_cast<std::size_t>(a.id(t, j))]++);
+    if constexpr (Order::renumbers)
+      for (std::int64_t t = first; t < first + count && out.slot.data() != nullptr; ++t)
+        for (std::int64_t j = 0; j < slots; ++j)
+          if (a.id(t, j) >= 0) out.slot(t, j) = static_cast<std::int32_t>(next[static_cast<std::size_t>(a.id(t, j))]++);
   });
   std::int64_t sum = 0;
   for (std::int64_t d : dropped) sum += d;
