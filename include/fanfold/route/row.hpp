@@ -77,17 +77,20 @@ FANFOLD_HD FANFOLD_INLINE void larger_halves(R* most) {
 /// Maximum of a row; +0 where it is a zero of either sign. No order of comparing shows in it, so one lane takes a fast one.
 template <row_group G, class R>
 FANFOLD_HD R row_max(G const& g, R const* x, std::int64_t n) {
-  constexpr int width = 16;
-  if constexpr (G::size() > 1) return g.fold(row_maximum<R>{}, n, element_of<R>{x}) + R(0);
-  if (n < width) return g.fold(row_maximum<R>{}, n, element_of<R>{x}) + R(0);
-  R most[std::size_t{width}];
-  for (int i = 0; i < width; ++i) most[i] = x[i];
-  for (std::int64_t e = width; e < n; e += width) {
-    R const* const next = x + (e + width <= n ? e : n - width);  // the last step may look at items again
-    for (int i = 0; i < width; ++i) most[i] = math::select(most[i] < next[i], next[i], most[i]);
+  if constexpr (G::size() == 1) {
+    constexpr int width = 16;
+    if (n >= width) {
+      R most[std::size_t{width}];
+      for (int i = 0; i < width; ++i) most[i] = x[i];
+      for (std::int64_t e = width; e < n; e += width) {
+        R const* const next = x + (e + width <= n ? e : n - width);  // the last step may look at items again
+        for (int i = 0; i < width; ++i) most[i] = math::select(most[i] < next[i], next[i], most[i]);
+      }
+      larger_halves<width / 2>(most);
+      return most[0] + R(0);
+    }
   }
-  larger_halves<width / 2>(most);
-  return most[0] + R(0);
+  return g.fold(row_maximum<R>{}, n, element_of<R>{x}) + R(0);
 }
 
 /// exp(x - max), with 1 at an infinite maximum.
