@@ -105,7 +105,7 @@ TEST_CASE("emulated scatter2scatter and its gradients against the host") {
   support::for_each_geometry([&](auto const& ex) {
     auto const got = run(ex);
     CHECK(support::largest_difference(got, expected) < 2e-5);
-    if (first.empty()) first = got;
+    if (first.empty()) first = support::same_products ? expected : got;
     CHECK(support::same_bits(got, first));
   });
 }

@@ -47,7 +47,7 @@ void check_product(plan_view const& p, Source const& source, Bank const& bank, s
     std::vector<T> got(expected.size(), from_arithmetic<T>(arithmetic_t<T>(5)));
     grouped_gemm(ex, p, source, bank, row_sink{matrix(got, p.row_bound(), outer)});
     check_near(got, expected, tolerance);
-    if (first.empty()) first = got;
+    if (first.empty()) first = support::same_products ? expected : got;
     CHECK(support::same_bits(got, first));
   });
 }
@@ -108,7 +108,7 @@ TEST_CASE("emulated expert_ffn: gated, plain and clamped networks against the ho
       floats y(x.size(), 7.0f);
       expert_ffn(ex, policy, p, weights, matrix(x, 30, inner), matrix(r.weight, 30, 2), matrix(y, 30, inner));
       check_near(y, expected, 2e-5);
-      if (first.empty()) first = y;
+      if (first.empty()) first = support::same_products ? expected : y;
       CHECK(support::same_bits(y, first));
     });
   };

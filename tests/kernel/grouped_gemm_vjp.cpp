@@ -22,7 +22,7 @@ using support::same_bits;
 
 namespace {
 
-// Compares with the host's result, and the geometries' bits with each other. Products of the host may use fused multiply-adds.
+// Compares with the host's result, and the geometries' bits with each other.
 template <class Run>
 void check_vector_of(Run const& run, double tolerance) {
   auto const expected = run(serial);
@@ -30,7 +30,7 @@ void check_vector_of(Run const& run, double tolerance) {
   support::for_each_geometry([&](auto const& ex) {
     auto const got = run(ex);
     for (std::size_t i = 0; i < got.size(); ++i) CHECK(largest_difference(got[i], expected[i]) <= tolerance);
-    if (first.empty()) first = got;
+    if (first.empty()) first = support::same_products ? expected : got;
     for (std::size_t i = 0; i < got.size(); ++i) CHECK(same_bits(got[i], first[i]));
   });
 }

@@ -39,7 +39,7 @@ void check_backward(Run const& run) {
     auto const got = run(ex, ex.scratch());
     CHECK_NOTHROW(finish(ex));
     CHECK(support::largest_difference(got, expected) < 2e-5);
-    if (first.empty()) first = got;
+    if (first.empty()) first = support::same_products ? expected : got;
     CHECK(support::same_bits(got, first));
     auto const held = ex.scratch().capacity();
     CHECK(support::same_bits(run(ex, ex.scratch()), first));

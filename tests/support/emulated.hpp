@@ -18,6 +18,13 @@ inline constexpr bool thread_sanitizer = false;
 inline constexpr bool thread_sanitizer = false;
 #endif
 
+/// Whether the host's products are rounded before they are added, as those of the emulated device are: then both have the same bits.
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+inline constexpr bool same_products = false;
+#else
+inline constexpr bool same_products = true;
+#endif
+
 /// Calls f(ex) with emulated devices of several block sizes, blocks run in either order.
 template <class F>
 void for_each_geometry(F&& f) {
