@@ -35,6 +35,9 @@ void for_each_attack(F&& call) {
   call("mimic", mimic{});
   call("gauss", gaussian_attack{.deviation = 100, .seed = 5});
   call("constant", constant_attack{1e6});
+  call("drop", drop_attack{.fraction = 0.5, .seed = 6});
+  call("infinity", infinity_attack());
+  call("nan", nan_attack());
 }
 
 template <class R, class Bound>
