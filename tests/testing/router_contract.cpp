@@ -77,4 +77,31 @@ TEST_CASE("router contract: finds what is wrong") {
   CHECK(failures_of([](auto& b) { b.stats.view().integers[0] = 3; }) > 0);
 }
 
+TEST_CASE("router contract: kernels of one's own") {
+  using router = route::token_choice<route::softmax_score, route::top_k, route::sum_norm>;
+  router const r{.select = {.k = 3}};
+  auto const good = [&](auto logits, auto out) { route::assign(r, logits, out); };
+  auto const failures_of = [&](auto const& kernel, double tolerance) {
+    std::size_t count = 0;
+    for (auto const& load : contract::router_workloads<float>(9, 12, 4)) count += contract::check_routing_kernel(r, load, kernel, tolerance).size();
+    return count;
+  };
+  CHECK(failures_of(good, 0) == 0);
+  auto const scaled_by = [&](float factor) {
+    return [&, factor](auto logits, auto out) {
+      good(logits, out);
+      for (std::int64_t t = 0; t < out.rows(); ++t) out.weight(t, 0) *= factor;
+    };
+  };
+  CHECK(failures_of(scaled_by(1.00001f), 0) > 0);
+  CHECK(failures_of(scaled_by(1.00001f), 1e-4) == 0);
+  CHECK(failures_of(scaled_by(1.01f), 1e-4) > 0);
+  auto const last_of_ties = [&](auto logits, auto out) {
+    good(logits, out);
+    for (std::int64_t t = 0; t < out.rows(); ++t)
+      if (logits(t, 0) == logits(t, 11) && out.id(t, 0) == 0) out.id(t, 0) = 11;
+  };
+  CHECK(failures_of(last_of_ties, 1) > 0);
+}
+
 }  // namespace

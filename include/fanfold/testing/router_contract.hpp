@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -243,6 +244,30 @@ std::vector<std::string> check_router(Router const& router, router_workload<L> c
     detail::compare(here + ", no statistics", first, bare, failures);
     detail::check_mask(ex, router, load, first, here, failures);
   });
+  return failures;
+}
+
+/// For a kernel of your own that claims to do what `router` does: runs `kernel(logits, out)` (host memory) over `load`, and returns what is
+/// wrong: ids out of range, twice in a row or out of the total order, weights of empty slots, ids other than the router's, weights further
+/// from the router's than `tolerance` times the larger one (0: other bits).
+template <class W = float, class Router, class L, class Kernel>
+std::vector<std::string> check_routing_kernel(Router const& router, router_workload<L> const& load, Kernel const& kernel, double tolerance = 0) {
+  std::vector<std::string> failures;
+  std::int64_t const slots = router.slots(load.experts);
+  routed_rows<W> want(load.rows, slots, load.experts), got(load.rows, slots, load.experts);
+  detail::route_plainly(router, load, want);
+  kernel(load.view(), got.out());
+  got.stats = want.stats;
+  std::string const what = detail::describe(load);
+  detail::check_rows(router, load, got, what, failures);
+  detail::report(what, "ids", detail::first_difference(want.id, got.id), failures);
+  for (std::size_t i = 0; i < want.weight.size(); ++i) {
+    auto const a = static_cast<double>(to_arithmetic(want.weight[i])), b = static_cast<double>(to_arithmetic(got.weight[i]));
+    double const larger = std::max(std::abs(a), std::abs(b));
+    if (detail::same_bits(want.weight[i], got.weight[i]) || (tolerance > 0 && std::abs(a - b) <= tolerance * larger)) continue;
+    failures.push_back(what + ": weights differ at element " + std::to_string(i));
+    break;
+  }
   return failures;
 }
 
