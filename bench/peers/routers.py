@@ -23,7 +23,8 @@ import torch.nn.functional as F
 
 ROUNDS = 9
 THREADS = (1, 2)
-SHAPES = [("mixtral", 8, 2), ("mixtral", 64, 8), ("olmoe", 64, 8), ("mixtral", 128, 8), ("mixtral", 256, 8), ("deepseek_v3", 256, 8)]
+SHAPES = [("mixtral", 8, 2), ("mixtral", 64, 8), ("olmoe", 64, 8), ("mixtral", 128, 8), ("mixtral", 256, 8), ("mixtral", 256, 16), ("mixtral", 512, 64),
+          ("deepseek_v3", 256, 8)]
 GROUPS, KEEP, SCALE = 8, 4, 2.5
 
 
