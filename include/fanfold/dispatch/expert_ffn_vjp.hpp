@@ -6,10 +6,14 @@
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/half.hpp"
 #include "fanfold/core/view.hpp"
-#include "fanfold/dispatch/combine_vjp.hpp"
+#include "fanfold/dispatch/detail/each.hpp"
+#include "fanfold/dispatch/detail/row_dot.hpp"
 #include "fanfold/dispatch/expert_ffn.hpp"
+#include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/gather_vjp.hpp"
 #include "fanfold/dispatch/grouped_gemm_vjp.hpp"
+#include "fanfold/fold/row_group.hpp"
+#include "fanfold/monoid/arithmetic.hpp"
 
 namespace fanfold::inline FANFOLD_ABI::dispatch {
 
@@ -51,6 +55,36 @@ void for_each_used_row(E const& ex, plan_view const& plan, std::int64_t cols, F&
 
 }  // namespace detail
 
+namespace detail {
+
+/// Through the routing weights, for d[r, :] = down dy of every kept assignment: dw = <h[r, :], d[r, :]>, then d[r, :] *= w. Absent weights are 1.
+template <class S, class A, class W, class D>
+struct weigh_hidden {
+  plan_view plan{};
+  matrix_view<S const> hidden{};
+  matrix_view<A> dhidden{};
+  matrix_view<W const> weight{};
+  matrix_view<D> dweight{};
+
+  template <row_group G>
+  FANFOLD_HD void token(G const& g, std::int64_t t) const {
+    for (std::int64_t s = 0; s < plan.slots; ++s) {
+      std::int64_t const r = plan.row_of.data()[t * plan.slots + s];
+      A* const d = dhidden.data() + (r < 0 ? 0 : r) * dhidden.stride();
+      if (dweight.data() != nullptr) {
+        A const dot = r < 0 ? A(0) : g.fold(plus<A>{}, hidden.cols(), feature_product<S, A, A>{hidden.data() + r * hidden.stride(), d});
+        if (g.rank() == 0) dweight.data()[t * dweight.stride() + s] = from_arithmetic<D>(static_cast<arithmetic_t<D>>(dot));
+        g.sync();
+      }
+      if (r < 0 || weight.data() == nullptr) continue;
+      A const w = static_cast<A>(to_arithmetic(weight.data()[t * weight.stride() + s]));
+      for (std::int64_t c = g.rank(); c < hidden.cols(); c += g.size()) d[c] = w * d[c];
+    }
+  }
+};
+
+}  // namespace detail
+
 /// Host form: hidden rows from the sums of gate and up.
 template <host_executor E, class Activation, class A, class T>
 void run_loop(E const& ex, activation_loop<Activation> const& loop, plan_view const& plan, matrix_view<A> gate, matrix_view<A> up, matrix_view<T> hidden) {
@@ -86,9 +120,9 @@ void run_loop(E const& ex, activation_loop<Activation> const& loop, plan_view co
 }
 
 /// Gradients of `expert_ffn` for dy = dL/dy: of the tokens, of the routing weights (T x K) and of the networks' weights (zeros for an
-/// expert without rows). The hidden rows are computed again; the gradient of `init` is dy. Per assignment, with z = down^T h:
-/// dz = w dy, dw = <z, dy>, dh = down dz, (dg, du) through the activation, dx = gate dg + up du, d down = h dz^T, d gate = x dg^T, d up = x du^T; with
-/// weigh_input x' = w x takes the place of x, dx = w dx', dw = <x, dx'>. Absent outputs (null data) are left out.
+/// expert without rows). The hidden rows are computed again; the gradient of `init` is dy. Per assignment, with d = down dy:
+/// dw = <h, d>, dh = w d, (dg, du) through the activation, dx = gate dg + up du, d down = h (w dy)^T, d gate = x dg^T, d up = x du^T; with
+/// weigh_input x' = w x takes the place of x, dh = d, dx = w dx', dw = <x, dx'>. Absent outputs (null data) are left out.
 template <executor E, class Policy, class T, matrix_viewable X, matrix_viewable W, matrix_viewable G, matrix_viewable DX, matrix_viewable DW, class DT,
           fanfold::detail::call_option... Options>
 void expert_ffn_vjp(E const& ex, Policy const& policy, plan_view const& plan, ffn_weights<T> const& weights, X const& x, W const& weight, G const& dy,
@@ -96,7 +130,6 @@ void expert_ffn_vjp(E const& ex, Policy const& policy, plan_view const& plan, ff
   using S = typename std::remove_cvref_t<decltype(as_matrix_view(x))>::value_type;
   using A = arithmetic_t<S>;
   using Activation = std::remove_cvref_t<decltype(policy.activation)>;
-  using Combine = std::remove_cvref_t<decltype(policy.combine)>;
   constexpr bool gated = Activation::gated;
   auto const tokens = as_const(as_matrix_view(x));
   auto const w = as_const(as_matrix_view(weight));
@@ -118,7 +151,7 @@ void expert_ffn_vjp(E const& ex, Policy const& policy, plan_view const& plan, ff
   auto const take = [&]<class V>(V, std::int64_t cols) { return matrix_view<V>(frame.template take<V>(rows * cols).data(), rows, cols); };
   auto const gate = gated ? take(A{}, wide) : matrix_view<A>();
   auto const up = take(A{}, wide), dhidden = take(A{}, wide);
-  auto const hidden = take(S{}, wide), results = take(S{}, outer);
+  auto const hidden = take(S{}, wide);
   auto const dresults = take(A{}, outer);
   using weight_type = typename decltype(w)::value_type;
   matrix_view<weight_type const> const none;
@@ -127,13 +160,20 @@ void expert_ffn_vjp(E const& ex, Policy const& policy, plan_view const& plan, ff
   if constexpr (gated) grouped_gemm(ex, plan, source, weights.gate, row_sink{gate}, ws);
   grouped_gemm(ex, plan, source, weights.up, row_sink{up}, ws);
   run_loop(ex, activation_loop<Activation>{policy.activation}, plan, gate, up, hidden);
-  grouped_gemm(ex, plan, plan_rows{as_const(hidden)}, weights.down, row_sink{results}, ws);
-
-  using fold = std::conditional_t<std::is_same_v<Combine, fused_by_expert>, weighted_sum<by_expert>, weighted_sum<by_slot>>;
-  using dw_view = std::remove_cv_t<decltype(dw)>;
-  fold_combine_vjp(ex, fold{}, plan, results, policy.weigh_input ? none : w, g, dresults, policy.weigh_input ? dw_view() : dw, ws);
-  if (dweights.down.data != nullptr) grouped_weight_gradient(ex, plan, plan_rows{as_const(hidden)}, dresults, dweights.down, ws);
-  grouped_gemm(ex, plan, plan_rows{as_const(dresults)}, weight_bank<T const>(weights.down).transposed(), row_sink{dhidden}, ws);
+  using gradient_type = typename decltype(g)::value_type;
+  grouped_gemm(ex, plan, gathered<gradient_type, weight_type>{g, none}, weight_bank<T const>(weights.down).transposed(), row_sink{dhidden}, ws);
+  bool const weighs = !policy.weigh_input && w.data() != nullptr;
+  if (dweights.down.data != nullptr) {
+    if (weighs)
+      gather(ex, scaled<weight_type>{w}, plan, g, dresults, ws);
+    else
+      gather(ex, plan, g, dresults, ws);
+    grouped_weight_gradient(ex, plan, plan_rows{as_const(hidden)}, dresults, dweights.down, ws);
+  }
+  if (weighs || (!policy.weigh_input && dw.data() != nullptr)) {
+    using weigh = detail::weigh_hidden<S, A, weight_type, typename decltype(dw)::value_type>;
+    for_each_token(ex, weigh{plan, as_const(hidden), dhidden, w, dw}, plan.tokens);
+  }
   run_loop(ex, activation_loop<Activation>{policy.activation}, plan, gate, up, as_const(dhidden));
   if (gated && dweights.gate.data != nullptr) grouped_weight_gradient(ex, plan, source, gate, dweights.gate, ws);
   if (dweights.up.data != nullptr) grouped_weight_gradient(ex, plan, source, up, dweights.up, ws);

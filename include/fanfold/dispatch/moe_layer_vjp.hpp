@@ -8,6 +8,7 @@
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/view.hpp"
 #include "fanfold/core/workspace.hpp"
+#include "fanfold/dispatch/combine_vjp.hpp"
 #include "fanfold/dispatch/expert_ffn_vjp.hpp"
 #include "fanfold/dispatch/grouped_gemm_vjp.hpp"
 #include "fanfold/dispatch/moe_layer.hpp"

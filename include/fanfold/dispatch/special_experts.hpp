@@ -11,6 +11,7 @@
 #include "fanfold/core/view.hpp"
 #include "fanfold/dispatch/detail/check_plan.hpp"
 #include "fanfold/dispatch/detail/each.hpp"
+#include "fanfold/dispatch/detail/row_dot.hpp"
 #include "fanfold/dispatch/gather.hpp"
 #include "fanfold/dispatch/plan_view.hpp"
 #include "fanfold/fold/row_group.hpp"
@@ -42,13 +43,6 @@ struct special_experts {
 struct all_real {};
 
 namespace detail {
-
-template <class X, class P, class A>
-struct feature_product {
-  X const* x;
-  P const* p;
-  FANFOLD_HD A operator()(std::int64_t c) const { return static_cast<A>(to_arithmetic(x[c])) * static_cast<A>(to_arithmetic(p[c])); }
-};
 
 template <class A>
 struct constant_mix {

@@ -9,6 +9,14 @@
 
 namespace fanfold::inline FANFOLD_ABI::dispatch::detail {
 
+/// Products of two rows, rounded, as the items of a fold.
+template <class X, class P, class A>
+struct feature_product {
+  X const* x;
+  P const* p;
+  FANFOLD_HD A operator()(std::int64_t c) const { return static_cast<A>(to_arithmetic(x[c])) * static_cast<A>(to_arithmetic(p[c])); }
+};
+
 /// <x, z> over n columns by the canonical tree of streams; products are rounded before they are added.
 template <class A, class T, class U>
 FANFOLD_NOINLINE A row_dot(T const* x, U const* z, std::int64_t n) {
