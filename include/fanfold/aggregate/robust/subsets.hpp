@@ -27,14 +27,14 @@ class close_rows {
   bool in(std::int64_t i) const { return out_[i] == 0; }
 
  private:
-  bool far(std::int64_t i, std::int64_t j) const { return !(g_.distance(i, j) <= limit_); }
+  bool apart(std::int64_t i, std::int64_t j) const { return !(g_.distance(i, j) <= limit_); }
 
   std::int64_t disjoint_far_pairs(std::int64_t from) {
     std::int64_t pairs = 0;
     for (std::int64_t i = from; i < g_.rows; ++i) used_[i] = out_[i] != 0;
     for (std::int64_t i = from; i < g_.rows; ++i)
       for (std::int64_t j = i + 1; j < g_.rows && !used_[i]; ++j)
-        if (!used_[j] && far(i, j)) {
+        if (!used_[j] && apart(i, j)) {
           used_[i] = used_[j] = 1;
           ++pairs;
         }
@@ -52,10 +52,10 @@ class close_rows {
     if (out + disjoint_far_pairs(i) > f_ || i == g_.rows) return false;
     std::int64_t more = 0;
     for (std::int64_t j = i + 1; j < g_.rows; ++j)
-      if (far(i, j)) more += out_[j]++ == 0;
+      if (apart(i, j)) more += out_[j]++ == 0;
     if (out + more <= f_ && search(i + 1, in + 1, out + more)) return true;
     for (std::int64_t j = i + 1; j < g_.rows; ++j)
-      if (far(i, j)) --out_[j];
+      if (apart(i, j)) --out_[j];
     if (out + 1 > f_) return false;
     ++out_[i];
     if (search(i + 1, in, out + 1)) return true;
