@@ -1,6 +1,7 @@
 // Learned folds and rankings, one thread. A level of a learned fold is measured against an OpenBLAS product of its shape (the peer) and
 // against the machine's sgemm (the limit); a tree of a batch against the recurrent unit that reads the same sets item by item; votes
 // against a read of them by one stream. Robust rules: robust.cpp.
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
