@@ -330,7 +330,7 @@ void launch_tiles(E const& ex, S const& statistic, Task const& task, device_segm
             pivots, sums);
 }
 
-/// Calls launch.template operator()<Levels>() for each kind of kernel that some output may need. Lists are in device memory, so of them only a
+/// Calls `launch.template operator()<Levels>()` for each kind of kernel that some output may need. Lists are in device memory, so of them only a
 /// bound is known: a launch passes over those that are not its business.
 template <class Task, class T, class F>
 void for_each_kind(map_inputs<T> const& in, F const& launch) {
