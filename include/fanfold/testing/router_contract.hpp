@@ -263,7 +263,7 @@ std::vector<std::string> check_routing_kernel(Router const& router, router_workl
   detail::report(what, "ids", detail::first_difference(want.id, got.id), failures);
   for (std::size_t i = 0; i < want.weight.size(); ++i) {
     auto const a = static_cast<double>(to_arithmetic(want.weight[i])), b = static_cast<double>(to_arithmetic(got.weight[i]));
-    double const larger = std::max(std::abs(a), std::abs(b));
+    double const larger = std::abs(a) < std::abs(b) ? std::abs(b) : std::abs(a);
     if (detail::same_bits(want.weight[i], got.weight[i]) || (tolerance > 0 && std::abs(a - b) <= tolerance * larger)) continue;
     failures.push_back(what + ": weights differ at element " + std::to_string(i));
     break;
