@@ -42,7 +42,8 @@ TEST_CASE("assign: worked example of the statistics") {
   CHECK(r.stats.degenerate_rows() == 0);
   CHECK(r.stats.dropped() == 0);
   check_near(r.stats.count(), std::vector<double>{3, 4, 0, 1}, 1e-15);
-  check_near(r.stats.first_count(), std::vector<double>{2, 2, 0, 0}, 1e-15);
+  // not against a list: g++ 12.2 with AVX-512 makes {2, 2, 2, 2} of the constants {2, 2, 0, 0} here
+  for (std::int64_t e = 0; e < 4; ++e) CHECK(r.stats.first_count()[e] == (e < 2 ? 2 : 0));
   check_near(r.stats.score_sum(), std::vector<double>{1.262323, 1.720273, .432430, .584974});
   check_near(r.stats.weight_sum(), std::vector<double>{1.706079, 2.174718, 0, .119203});
   CHECK(r.stats.lse_sq_sum() == doctest::Approx(22.659031).epsilon(1e-6));
