@@ -3,7 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
+
+#include "fanfold/core/check.hpp"
 
 #include "support/emulated.hpp"
 
@@ -30,6 +34,23 @@ TEST_CASE("upload: every item arrives, whatever number of launches it takes, and
       ex.wait();
       REQUIRE(device == want);
     }
+  });
+}
+
+TEST_CASE("upload: sizes that differ are refused and nothing is written") {
+  support::for_each_geometry([](auto const& ex) {
+    std::vector<float> device(4, 7), host(4, 1);
+    for (auto const& [target, items] : {std::pair{3, 4}, std::pair{4, 3}, std::pair{0, 1}, std::pair{1, 0}}) {
+      std::string text;
+      try {
+        ff::upload(ex, ff::view<float>(device.data(), target), ff::view<float const>(host.data(), items));
+      } catch (ff::argument_error const& error) {
+        text = error.what();
+      }
+      CHECK(text == "fanfold::upload: number of items is " + std::to_string(items) + ", must be the size of the target");
+    }
+    ex.wait();
+    CHECK(device == std::vector<float>(4, 7));
   });
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "fanfold/core/check.hpp"
 #include "fanfold/core/config.hpp"
 #include "fanfold/core/executor.hpp"
 #include "fanfold/core/view.hpp"
@@ -32,10 +33,11 @@ struct store_items_body {
 }  // namespace detail
 
 /// Small control data, from host memory to the device, in the arguments of launches, 3 KiB each: nothing waits, and the host's copy may go at
-/// once (as cudaMemcpyAsync does not promise).
+/// once (as cudaMemcpyAsync does not promise). \throws argument_error where the sizes differ; nothing is written then.
 template <device_executor E, class T>
 void upload(E const& ex, view<T> to, view<T const> from) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 256);
+  check_argument(to.size() == from.size(), "upload", "number of items", from.size(), "the size of the target");
   using items = detail::uploaded_items<T>;
   using body = detail::store_items_body<T>;
   for (std::int64_t first = 0; first < from.size(); first += items::most) {
