@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -18,6 +19,7 @@ using namespace fanfold::dispatch;
 namespace {
 
 using support::doubles;
+using support::floats;
 using support::ints;
 using support::matrix;
 using support::network;
@@ -203,4 +205,29 @@ TEST_CASE("expert_ffn: errors") {
   CHECK_THROWS_AS(expert_ffn(serial, ffn_policy{}, plan.view(), weights, matrix(x, 2, 3), matrix(w, 2, 1), matrix(x, 2, 3)), argument_error);
   weights.gate = {};
   CHECK_THROWS_AS(expert_ffn(serial, ffn_policy{}, plan.view(), weights, matrix(x, 2, 3), matrix(w, 2, 1), matrix(y, 2, 3)), argument_error);
+}
+
+TEST_CASE("expert_ffn: experts of skipped zero weights do not run, so 0 * infinity is not seen") {
+  network<float> n(3, 2, 2, 1);
+  for (auto& d : n.down) d = d == 0 ? 1.0f : d;
+  for (std::size_t i = 8; i < 12; ++i) n.down[i] = std::numeric_limits<float>::infinity();  // of expert 2
+  ints const ids{0, 2, 2, 1, 1, 0};
+  floats const x{1, -2, 3, 1, 2, 2}, w{.5f, 0, -0.0f, 1, .25f, 0};
+  route::assignment<float const, std::int32_t const> const routes{{ids.data(), 3, 2}, {w.data(), 3, 2}};
+  auto const run = [&](auto const& policy, auto const& r) {
+    dispatch_plan plan(packed{}, 3, 2, 3);
+    make_plan(policy, r, plan.view());
+    floats y(6);
+    expert_ffn(serial, ffn_policy{}, plan.view(), n.view(), matrix(x, 3, 2), matrix(w, 3, 2), matrix(y, 3, 2));
+    return y;
+  };
+  ints left = ids;
+  left[1] = left[2] = left[5] = -1;
+  floats const skipped = run(plan_policy{packed{}, token_major{}, dropless{}, skip_zero{}}, routes);
+  CHECK(support::same_bits(skipped, run(packed{}, support::routes_of(left, 2))));
+  floats const kept = run(packed{}, routes);
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(std::isfinite(skipped[i]));
+    CHECK(std::isnan(kept[i]) == (i < 4));  // tokens 0 and 1 name expert 2
+  }
 }

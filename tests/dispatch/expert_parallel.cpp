@@ -272,3 +272,120 @@ TEST_CASE("expert_parallel: owners in any order, init, drops within a rank, weig
         serial, matrix_view(x.data() + first * inner, 12, inner), matrix_view(logits.data() + first * 5, 12, 5), matrix_view(expected.data() + first * inner, 12, inner));
   CHECK(support::same_bits(y, expected));
 }
+
+namespace {
+
+/// A mesh on which only rows of numbers may travel.
+template <int P>
+class rows_mesh {
+ public:
+  static constexpr std::int64_t size() { return P; }
+  static constexpr std::int64_t local_ranks() { return P; }
+  static constexpr std::int64_t rank(std::int64_t i) { return i; }
+  template <class T>
+  void all_gather(view<view<T const> const>, view<view<std::type_identity_t<T>> const>) const {
+    FAIL("counts were gathered");
+  }
+  template <class T>
+  void all_to_all_v(view<view<T const> const> send, matrix_view<std::int64_t const> send_counts, view<view<std::type_identity_t<T>> const> receive,
+                    matrix_view<std::int64_t const> receive_counts) const {
+    CHECK(std::is_same_v<T, float>);
+    for (int p = 0; p < P; ++p)
+      for (int q = 0; q < P; ++q) CHECK(send_counts(p, q) == receive_counts(p, q));
+    mesh_.all_to_all_v(send, send_counts, receive, receive_counts);
+  }
+  std::int64_t bytes_moved() const { return mesh_.bytes_moved(); }
+
+ private:
+  local_mesh<P> mesh_;
+};
+
+/// One process that drops within each rank's tokens; chunks are as long as the places say, whatever the routes.
+template <int P>
+void check_places(std::int64_t places) {
+  CAPTURE(P);
+  CAPTURE(places);
+  std::int64_t const tokens = 37, experts = 8, inner = 6, slots = 3, each = experts / P;
+  network const n(experts, inner, 5, 3);
+  auto const x = randoms(tokens * inner, 1), w = randoms(tokens * slots, 2), init = randoms(tokens * inner, 4);
+  auto const ids = support::random_ids(tokens * slots, experts, 5);
+  auto const start = starts<P>(tokens);
+  floats expected(x.size()), y(x.size());
+  std::vector<bank> banks;
+  std::vector<rank_batch<float>> batches;
+  std::int64_t dropped = 0;
+  for (std::int64_t q = 0; q < P; ++q) {
+    std::int64_t const first = start[static_cast<std::size_t>(q)], count = start[static_cast<std::size_t>(q) + 1] - first;
+    banks.push_back(bank{n.part(q * each, each)});
+    batches.push_back({{x.data() + first * inner, count, inner}, {{ids.data() + first * slots, count, slots}, {w.data() + first * slots, count, slots}},
+                       {init.data() + first * inner, count, inner}, {y.data() + first * inner, count, inner}});
+    auto const& b = batches.back();
+    dispatch_plan plan(capacity{places}, count, slots, experts);
+    make_plan(capacity{places}, b.routes, plan.view());
+    expert_ffn(serial, ffn_policy{glu<silu>{}, weighted_sum<by_rank_then_slot>{{.experts_a_rank = each}}}, plan.view(), n.view(), b.x, b.routes.weight, b.init,
+               matrix_view(expected.data() + first * inner, count, inner));
+    for (std::int64_t e = 0; e < experts; ++e) dropped += plan.view().counts[e] - plan.view().kept[e];
+  }
+  CHECK((dropped > 0) == (places < 20));
+  auto const check = [&](char const* name, auto const& ex) {
+    CAPTURE(name);
+    rows_mesh<P> const mesh;
+    y.assign(y.size(), 7.0f);
+    workspace ws;
+    auto const step = [&] { expert_parallel(ex, mesh, row_a_place{.places_an_expert = places}, {.experts_a_rank = each}, experts, banks, batches, ws); };
+    step();
+    CHECK(support::same_bits(y, expected));
+    CHECK(mesh.bytes_moved() == P * (P - 1) * each * places * 2 * inner * 4);
+    if (std::is_same_v<std::remove_cvref_t<decltype(ex)>, serial_executor>) {
+      support::allocation_count const count;
+      step();
+      CHECK(count.get() == 0);
+    }
+  };
+  if constexpr (P == 4)
+    support::for_each_executor(check);
+  else
+    check("serial", serial);
+  if (dropped > 0) return;
+  floats const padded = y;
+  local_mesh<P> const mesh;
+  expert_parallel(serial, mesh, exchange_form::row_an_assignment, {.experts_a_rank = each}, experts, banks, batches);
+  CHECK(support::same_bits(y, padded));
+}
+
+}  // namespace
+
+TEST_CASE("expert_parallel with a row a place: equal chunks, nothing told, the bits of one process that drops a rank's assignments") {
+  for (std::int64_t places : {0, 1, 4, 30}) {
+    check_places<1>(places);
+    check_places<2>(places);
+    check_places<4>(places);
+    check_places<8>(places);
+  }
+}
+
+TEST_CASE("expert_parallel with a row a place: a layer that drops alike, owners in any order, errors") {
+  std::int64_t const tokens = 16, inner = 4;
+  network const n(2, inner, 3, 3);
+  auto const x = randoms(tokens * inner, 1), logits = randoms(tokens * 2, 2);
+  // expert 1 on rank 0, expert 0 on rank 1
+  ints const owner{1, 0};
+  std::vector<bank> const banks{bank{n.part(1, 1)}, bank{n.part(0, 1)}};
+  floats y(x.size()), expected(x.size());
+  std::vector<matrix_view<float const>> const xs{{x.data(), 8, inner}, {x.data() + 8 * inner, 8, inner}}, ls{{logits.data(), 8, 2}, {logits.data() + 16, 8, 2}};
+  auto const out = [&](floats& v) { return std::vector<matrix_view<float>>{{v.data(), 8, inner}, {v.data() + 8 * inner, 8, inner}}; };
+  local_mesh<2> const mesh;
+  router const choose{.select = {.k = 1}};
+  parallel_moe_layer<router, packed, row_a_place>{choose, {1, owner}, 2, {.places_an_expert = 3}}(serial, mesh, banks, xs, ls, out(y));
+  parallel_moe_layer<router, capacity>{choose, {1, owner}, 2, exchange_form::row_an_assignment, capacity{3}}(serial, mesh, banks, xs, ls, out(expected));
+  CHECK(support::same_bits(y, expected));
+  int empty = 0;
+  for (std::int64_t t = 0; t < tokens; ++t) empty += y[static_cast<std::size_t>(t * inner)] == 0;
+  CHECK(empty >= 4);  // sixteen tokens, at most twelve places
+
+  std::vector<bank> const before{bank{n.part(1, 1), {}, true}, bank{n.part(0, 1), {}, true}};
+  std::vector<rank_batch<float>> const none(2);
+  for (std::int64_t places : {std::int64_t{-1}, std::int64_t{1} << 30})
+    CHECK_THROWS_WITH_AS(expert_parallel(serial, mesh, row_a_place{places}, {1, owner}, 2, banks, none), doctest::Contains("places_an_expert"), argument_error);
+  CHECK_THROWS_WITH_AS(expert_parallel(serial, mesh, row_a_place{1}, {1, owner}, 2, before, none), doctest::Contains("weights multiply"), argument_error);
+}

@@ -38,8 +38,8 @@ made copy(plan_view const& p) {
           contents(p.offsets, p.experts() + 1)};
 }
 
-template <class E, class L, class O = token_major, class D = dropless>
-made make(E const& ex, plan_policy<L, O, D> const& policy, ints const& ids, std::vector<float> const& weights, std::int64_t slots,
+template <class E, class L, class O = token_major, class D = dropless, class Z = keep_zero>
+made make(E const& ex, plan_policy<L, O, D, Z> const& policy, ints const& ids, std::vector<float> const& weights, std::int64_t slots,
           std::int64_t experts) {
   auto const routes = routes_of(ids, weights, slots);
   dispatch_plan plan(policy.layout, routes.rows(), slots, experts);
@@ -290,4 +290,37 @@ TEST_CASE("renormalise_kept divides by what survived") {
   std::vector<float> out(10);
   renormalise_kept(plan.view(), matrix_view<float const>(weights_example.data(), 5, 2), matrix_view<float>(out.data(), 5, 2));
   CHECK(out == std::vector<float>{.75f / (.75f + .25f), .25f, 0, 1, 1, 0, 1, 0, 1, 0});
+}
+
+TEST_CASE("make_plan: weights of exactly 0 are carried, or count as unused slots where asked for") {
+  ints ids = ids_example;
+  std::vector<float> w = weights_example;
+  w[0] = 0, w[5] = -0.0f, w[9] = 0;
+  std::vector<float> tiny = weights_example;
+  tiny[0] = 1e-45f, tiny[5] = -1;
+  ints left = ids;
+  left[0] = left[5] = left[9] = -1;
+  thread_pool three(3);
+  auto const check = [&](auto const& layout, auto const& order, auto const& drop) {
+    plan_policy const skipping{layout, order, drop, skip_zero{}}, plain{layout, order, drop, keep_zero{}};
+    made const expected = make(serial, plain, left, w, 2, 4);
+    CHECK(make(serial, skipping, ids, w, 2, 4) == expected);
+    CHECK(make(three.ref(), skipping, ids, w, 2, 4) == expected);
+    CHECK(make(serial, plain, ids, w, 2, 4).counts == ints{3, 1, 5, 1});
+    CHECK(make(serial, skipping, ids, tiny, 2, 4) == make(serial, plain, ids, tiny, 2, 4));
+  };
+  check(packed{}, token_major{}, dropless{});
+  check(packed{4}, slot_major{}, by_rank{.limit = 2});
+  check(capacity{2}, token_major{}, dropless{});
+  check(packed{}, token_major{}, by_score{.limit = 1});
+  made const some = make(serial, plan_policy{packed{}, token_major{}, dropless{}, skip_zero{}}, ids, w, 2, 4);
+  CHECK(some.counts == ints{2, 1, 3, 1});
+  CHECK(some.row_of == ints{-1, 0, 3, 2, 1, -1, 6, 4, 5, -1});
+  CHECK(make(serial, plan_policy{packed{}, token_major{}, dropless{}, skip_zero{}}, ids, {}, 2, 4) == example(plan_policy{packed{}}));
+  std::vector<float> const zeros(10);
+  CHECK(make(serial, plan_policy{packed{}, token_major{}, dropless{}, skip_zero{}}, ids, zeros, 2, 4).row_of == ints(10, -1));
+  CHECK(make(serial, plan_policy{packed{}, token_major{}, dropless{}, skip_zero{}}, {}, {}, 2, 4).row_of == ints{});
+  // a wrong id is told, whatever it weighs
+  ids[0] = 4;
+  CHECK_THROWS_AS(make(serial, plan_policy{packed{}, token_major{}, dropless{}, skip_zero{}}, ids, w, 2, 4), argument_error);
 }

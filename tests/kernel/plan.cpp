@@ -66,6 +66,7 @@ TEST_CASE("emulated make_plan equals the host's: layouts, orders and drops") {
   std::vector<std::int32_t> const limits{3, 0, 5, 1, 100, 2, 2};
   for (auto const& q : {problem(60, 3, 7, 1), problem(1, 1, 7, 2), problem(0, 2, 7, 3), problem(5, 0, 7, 4), problem(300, 1, 7, 5)}) {
     check(q, plan_policy{packed{16}}, q.narrow);
+    check(q, plan_policy{capacity{9}, token_major{}, dropless{}, skip_zero{}}, q.narrow);
     check(q, plan_policy{capacity{9}, slot_major{}}, q.narrow);
     check(q, plan_policy{masked{3}, slot_major{}, by_rank{.limit = 2}}, q.narrow);
     check(q, plan_policy{packed{}, priority{q.priorities}}, q.narrow);

@@ -33,6 +33,13 @@ struct row_a_token_and_node {
   std::int64_t ranks_a_node = 1;
 };
 
+/// Drop and pad: every rank sends `places_an_expert` rows to every expert. Of its assignments to an expert the first ones stay, token by
+/// token, the others are dropped, and what is missing is rows of zeros. So chunks are equally long, nobody tells counts, and shapes depend on
+/// the problem's sizes alone. Results are those of the routes that are left.
+struct row_a_place {
+  std::int64_t places_an_expert = 0;
+};
+
 /// A rank's tokens: x (T x D), routes over all experts (id -1: unused or dropped), optional init, and y. Ranks may hold different numbers of
 /// tokens, also none.
 template <class T, class Y = T>
@@ -255,8 +262,9 @@ matrix_view<std::int32_t const> ids_by_owner(workspace::frame& frame, Batch cons
   return as_const(ids);
 }
 
-template <class E, class C, class Experts, class T, class Y>
-void exchange_assignments(E const& ex, C const& comm, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
+/// A row an assignment: `packed` sends as many as there are, after telling how many, `capacity` always the same number.
+template <class E, class C, class Layout, class Experts, class T, class Y>
+void exchange_assignments(E const& ex, C const& comm, Layout const& layout, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
                           view<rank_batch<T, Y> const> batches, workspace& ws) {
   using A = arithmetic_t<T>;
   std::int64_t const local = comm.local_ranks(), ranks = comm.size();
@@ -272,12 +280,17 @@ void exchange_assignments(E const& ex, C const& comm, expert_owners const& owner
   auto const mine = frame.take<view<std::int32_t const>>(local);
   auto const all = frame.take<view<std::int32_t>>(local);
   for (std::int64_t i = 0; i < local; ++i) {
-    plan[i] = take_plan(frame, packed{}, batches[i].x.rows(), batches[i].routes.slots(), count);
-    make_plan(ex, packed{}, route::assignment<A const, std::int32_t const>{ids_by_owner(frame, batches[i], place), {}}, plan[i], ws);
+    plan[i] = take_plan(frame, layout, batches[i].x.rows(), batches[i].routes.slots(), count);
+    make_plan(ex, layout, route::assignment<A const, std::int32_t const>{ids_by_owner(frame, batches[i], place), {}}, plan[i], ws);
     mine[i] = plan[i].kept;
     all[i] = frame.take<std::int32_t>(ranks * count);
   }
-  comm.all_gather(view<view<std::int32_t const> const>(mine.data(), local), view<view<std::int32_t> const>(all.data(), local));
+  if constexpr (std::is_same_v<Layout, capacity>) {
+    for (auto const& counts : all)
+      for (std::int32_t& n : counts) n = static_cast<std::int32_t>(layout.slots);
+  } else {
+    comm.all_gather(view<view<std::int32_t const> const>(mine.data(), local), view<view<std::int32_t> const>(all.data(), local));
+  }
 
   row_counts const rows(frame, local, ranks);
   auto const trip = frame.take<exchange_plan>(local);
@@ -309,26 +322,37 @@ void exchange_assignments(E const& ex, C const& comm, expert_owners const& owner
 template <class E, class C, class Experts, class T, class Y>
 void exchange_in_form(E const& ex, C const& comm, exchange_form form, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
                       view<rank_batch<T, Y> const> batches, workspace& ws) {
-  if (form == exchange_form::row_an_assignment) return exchange_assignments(ex, comm, owners, count, experts, batches, ws);
+  if (form == exchange_form::row_an_assignment) return exchange_assignments(ex, comm, packed{}, owners, count, experts, batches, ws);
   workspace::frame frame(ws);
   to_owners const level{owners, local_numbers(frame, owners, count, comm.size()), form == exchange_form::every_token};
   exchange_tokens(ex, comm, level, batches, ws, run_experts<E, Experts>{ex, experts});
 }
 
-inline void check_form(char const* function, exchange_form form, bool weigh_input, std::int64_t) {
+template <class E, class C, class Experts, class T, class Y>
+void exchange_in_form(E const& ex, C const& comm, row_a_place const& form, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
+                      view<rank_batch<T, Y> const> batches, workspace& ws) {
+  exchange_assignments(ex, comm, capacity{form.places_an_expert}, owners, count, experts, batches, ws);
+}
+
+inline void check_form(char const* function, exchange_form form, bool weigh_input, std::int64_t, std::int64_t) {
   check_argument(!weigh_input || form != exchange_form::row_an_assignment, function, "form", "row_an_assignment",
                  "another one where weights multiply the tokens");
 }
-inline void check_form(char const* function, row_a_token_and_node const& form, bool, std::int64_t ranks) {
+inline void check_form(char const* function, row_a_token_and_node const& form, bool, std::int64_t ranks, std::int64_t) {
   check_argument(form.ranks_a_node >= 1 && ranks % form.ranks_a_node == 0, function, "ranks_a_node", form.ranks_a_node, "a divisor of the ranks");
+}
+inline void check_form(char const* function, row_a_place const& form, bool weigh_input, std::int64_t ranks, std::int64_t experts) {
+  check_argument(form.places_an_expert >= 0 && form.places_an_expert <= most_rows / (ranks * (experts < 1 ? 1 : experts)), function, "places_an_expert",
+                 form.places_an_expert, "0 or more, and few enough that ranks * experts * places stay below 2^31");
+  check_argument(!weigh_input, function, "form", "row_a_place", "another one where weights multiply the tokens");
 }
 
 template <class F>
-concept any_exchange_form = std::is_same_v<F, exchange_form> || std::is_same_v<F, row_a_token_and_node>;
+concept any_exchange_form = std::is_same_v<F, exchange_form> || std::is_same_v<F, row_a_token_and_node> || std::is_same_v<F, row_a_place>;
 
 }  // namespace detail
 
-/// Experts spread over ranks, in the exchange that `form` (an exchange_form or row_a_token_and_node) names. `banks` and `rank_batches` hold one entry a local rank of `comm`;
+/// Experts spread over ranks, in the exchange that `form` (an exchange_form, row_a_token_and_node or row_a_place) names. `banks` and `rank_batches` hold one entry a local rank of `comm`;
 /// banks[i] are those that rank(i) owns, `count` is how many there are in all. Each y has the bits that one process with all experts gets
 /// with the bracket by_rank_then_slot (at most 32 slots); with two levels those partial results of ranks are folded by node first.
 /// With one rank nothing is sent. Counts are read on the host, so host executors only.
@@ -354,7 +378,7 @@ void expert_parallel(E const& ex, C const& comm, Form form, expert_owners const&
         check_argument(b.routes.id(t, s) >= -1 && b.routes.id(t, s) < count, function, "an id", b.routes.id(t, s), "-1 or below the number of experts");
     bool weigh_input = false;
     if constexpr (requires { experts[i].weigh_input; }) weigh_input = experts[i].weigh_input;
-    detail::check_form(function, form, weigh_input, comm.size());
+    detail::check_form(function, form, weigh_input, comm.size(), count);
   }
   fanfold::detail::call_workspace ws(ex, options...);
   detail::exchange_in_form(ex, comm, form, owners, count, experts, batches, ws.get());

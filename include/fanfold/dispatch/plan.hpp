@@ -60,12 +60,21 @@ struct at_random {
   FANFOLD_HD constexpr std::int64_t limit_of(std::int64_t e) const { return limits.data() == nullptr ? limit : limits[e]; }
 };
 
-/// How a plan is made: layout of the rows, order of the ranks, drops.
-template <plan_layout Layout = packed, class Order = token_major, class Drop = dropless>
+// What becomes of slots whose weight is exactly 0.
+
+/// They are carried as any others.
+struct keep_zero {};
+/// They count as unused, so their experts do not run and nothing is folded for them. Opt-in, as 0 * infinity is then not seen and such weights
+/// get no gradient. Absent weights mean 1.
+struct skip_zero {};
+
+/// How a plan is made: layout of the rows, order of the ranks, drops, weights of 0.
+template <plan_layout Layout = packed, class Order = token_major, class Drop = dropless, class Zeros = keep_zero>
 struct plan_policy {
   Layout layout{};
   Order order{};
   Drop drop{};
+  Zeros zeros{};
 };
 template <plan_layout L>
 plan_policy(L) -> plan_policy<L>;
@@ -73,6 +82,8 @@ template <plan_layout L, class O>
 plan_policy(L, O) -> plan_policy<L, O>;
 template <plan_layout L, class O, class D>
 plan_policy(L, O, D) -> plan_policy<L, O, D>;
+template <plan_layout L, class O, class D, class Z>
+plan_policy(L, O, D, Z) -> plan_policy<L, O, D, Z>;
 
 namespace detail {
 
@@ -283,17 +294,31 @@ void plan_bins(E const& ex, Layout const& layout, Order const&, at_random const&
   plan_survivors(ex, layout, drop, routes, out, ws);
 }
 
+/// Ids with -1 in place of the ones that weigh nothing; wrong ids stay, to be told.
+template <class W>
+struct skip_zero_weight {
+  routes_view<W> routes{};
+  std::int64_t experts = 0;
+  view<std::int32_t> out{};
+  FANFOLD_HD void operator()(std::int64_t a) const {
+    std::int64_t const t = a / routes.id.cols(), s = a - t * routes.id.cols();
+    std::int32_t const e = routes.id.data()[t * routes.id.stride() + s];
+    bool const nothing = to_arithmetic(routes.weight.data()[t * routes.weight.stride() + s]) == 0;
+    out.data()[a] = nothing && e >= 0 && e < experts ? -1 : e;
+  }
+};
+
 template <class P>
 inline constexpr bool is_plan_policy = false;
-template <class L, class O, class D>
-inline constexpr bool is_plan_policy<plan_policy<L, O, D>> = true;
+template <class L, class O, class D, class Z>
+inline constexpr bool is_plan_policy<plan_policy<L, O, D, Z>> = true;
 
 }  // namespace detail
 
 /// Bytes of workspace that `make_plan` takes, whatever its policy.
 constexpr std::size_t plan_workspace_bytes(std::int64_t tokens, std::int64_t slots, std::int64_t experts) {
   std::int64_t const n = tokens * slots;
-  return bin_workspace_bytes(n, experts) + static_cast<std::size_t>(n) * 9 * sizeof(std::int32_t) +
+  return bin_workspace_bytes(n, experts) + static_cast<std::size_t>(n) * 10 * sizeof(std::int32_t) +
          static_cast<std::size_t>(experts + 1) * 4 * sizeof(std::int32_t) + 16 * workspace::alignment;
 }
 
@@ -324,7 +349,19 @@ void make_plan(E const& ex, Policy const& policy, route::assignment<W, Id> const
       check_argument(routes.weight.cols() == out.slots, "make_plan", "columns of the weights", routes.weight.cols(), "the plan's slots");
     }
     fanfold::detail::call_workspace ws(ex, options...);
-    detail::plan_bins(ex, policy.layout, policy.order, policy.drop, route::as_const(routes), detail::bins_of(out), ws.get());
+    auto const given = route::as_const(routes);
+    auto const run = [&](detail::routes_view<std::remove_const_t<W>> const& r) {
+      detail::plan_bins(ex, policy.layout, policy.order, policy.drop, r, detail::bins_of(out), ws.get());
+    };
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(policy.zeros)>, skip_zero>) {
+      if (given.weight.data() == nullptr) return run(given);
+      workspace::frame frame(ws.get());
+      auto const ids = frame.template take<std::int32_t>(out.assignments());
+      for_each(ex, detail::skip_zero_weight<std::remove_const_t<W>>{given, out.experts(), ids}, ids.size());
+      run({matrix_view<std::int32_t const>(ids.data(), out.tokens, out.slots), given.weight});
+    } else {
+      run(given);
+    }
   }
 }
 
