@@ -96,7 +96,7 @@ struct scan_totals_body {
   FANFOLD_HD void operator()(B& b, view<T const> x, view<state> totals) const {
     for (std::int64_t t = grid_warp(b); t < totals.size(); t += grid_warps(b)) {
       std::int64_t const begin = t * tile_items;
-      state unused[2];
+      state unused[2] = {m.identity(), m.identity()};
       state const total =
           tile_of_warp<M>::offsets(b, m, x.data() + begin, x.size() - begin < tile_items ? x.size() - begin : tile_items, unused);
       if (lane_of(b) == 0) totals.data()[t] = total;
@@ -155,7 +155,7 @@ struct scan_apply_body {
   template <class B, class T, class Out>
   FANFOLD_HD void apply(B& b, T const* x, std::int64_t n, tile_entry<M> const& entry, Out* y) const {
     std::int64_t const lane = lane_of(b);
-    state offset[2];
+    state offset[2] = {loop.m.identity(), loop.m.identity()};
     tile_of_warp<M>::offsets(b, loop.m, x, n, offset);
     b.sync_warp();  // in place, every run must have been read before one is written
     for (int k = 0; k < 2; ++k) {
@@ -247,7 +247,7 @@ struct segmented_scan_body {
     scan_apply_body<M> const one{loop};
     for (std::int64_t begin = 0; begin < n; begin += tile_items) {
       std::int64_t const count = n - begin < tile_items ? n - begin : tile_items;
-      state unused[2];
+      state unused[2] = {loop.m.identity(), loop.m.identity()};
       state const total = tile_of_warp<M>::offsets(b, loop.m, x + begin, count, unused);
       one.apply(b, x + begin, count, entries.now(), y + begin);
       if (begin + tile_items < n) entries.advance(total);
