@@ -9,6 +9,7 @@
 #include "fanfold/cuda/executor.cuh"
 #include "fanfold/dispatch/combine.hpp"
 #include "fanfold/dispatch/gather.hpp"
+#include "fanfold/dispatch/gather_quantised.hpp"
 #include "fanfold/kernel/dispatch.hpp"
 #include "fanfold/monoid/extrema.hpp"
 
@@ -20,6 +21,9 @@ void gather_floats(cuda::executor const& ex, plan_view const& plan, matrix_view<
   gather(ex, plan, x, rows);
   gather(ex, plan, x, narrow);
   gather(ex, scaled{weight}, plan, x, rows);
+}
+void gather_codes(cuda::executor const& ex, plan_view const& plan, matrix_view<float const> x, matrix_view<std::int8_t> rows, matrix_view<float> scales) {
+  gather(ex, quantised{}, plan, x, rows, scales);
 }
 void combine_floats(cuda::executor const& ex, plan_view const& plan, matrix_view<float const> rows, matrix_view<bfloat16 const> narrow,
                     matrix_view<float const> weight, matrix_view<float> y) {

@@ -302,7 +302,8 @@ TEST_CASE("make_plan: weights of exactly 0 are carried, or count as unused slots
   left[0] = left[5] = left[9] = -1;
   thread_pool three(3);
   auto const check = [&](auto const& layout, auto const& order, auto const& drop) {
-    plan_policy const skipping{layout, order, drop, skip_zero{}}, plain{layout, order, drop, keep_zero{}};
+    plan_policy const skipping{layout, order, drop, skip_zero{}};
+    plan_policy const plain{layout, order, drop, keep_zero{}};
     made const expected = make(serial, plain, left, w, 2, 4);
     CHECK(make(serial, skipping, ids, w, 2, 4) == expected);
     CHECK(make(three.ref(), skipping, ids, w, 2, 4) == expected);

@@ -1,10 +1,12 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "fanfold/dispatch/combine.hpp"
 #include "fanfold/dispatch/gather.hpp"
+#include "fanfold/dispatch/gather_quantised.hpp"
 #include "fanfold/dispatch/plan.hpp"
 #include "fanfold/kernel/bin.hpp"
 #include "fanfold/kernel/dispatch.hpp"
@@ -96,6 +98,34 @@ TEST_CASE("emulated fold_combine equals the host's in every bracket") {
     check_combine(q, p, weighted_sum<by_rank_then_slot>{{.experts_a_rank = 2}});
     check_combine(q, p, combine_policy{maximum<float>{}, ignore_weight{}});
   }
+}
+
+TEST_CASE("emulated gather of quantised rows equals the host's") {
+  for (std::int64_t cols : {1, 40, 200})
+    for (std::int64_t a_scale : {0, 32})
+      for (bool leaves : {false, true}) {
+        problem q(30, 3, 6, cols, 5);
+        q.x[0] = std::numeric_limits<float>::infinity();
+        dispatch_plan plan = leaves ? dispatch_plan(masked{9}, 30, 3, 6) : dispatch_plan(packed{8}, 30, 3, 6);
+        if (leaves)
+          make_plan(masked{9}, q.routes(), plan.view());
+        else
+          make_plan(packed{8}, q.routes(), plan.view());
+        auto const p = plan.view();
+        quantised<> const policy{{}, a_scale};
+        std::int64_t const groups = policy.scales_a_row(cols);
+        std::vector<std::int8_t> expected(static_cast<std::size_t>(p.row_bound() * cols), 5), got;
+        floats scales(static_cast<std::size_t>(p.row_bound() * groups), 5.0f), got_scales;
+        auto const before = scales;
+        auto const codes_before = expected;
+        gather(serial, policy, p, matrix(q.x, 30, cols), matrix(expected, p.row_bound(), cols), matrix(scales, p.row_bound(), groups));
+        support::for_each_geometry([&](auto const& ex) {
+          got = codes_before, got_scales = before;
+          gather(ex, policy, p, matrix(q.x, 30, cols), matrix(got, p.row_bound(), cols), matrix(got_scales, p.row_bound(), groups));
+          CHECK(got == expected);
+          CHECK(support::same_bits(got_scales, scales));
+        });
+      }
 }
 
 TEST_CASE("device traffic: gather and combine") {
