@@ -60,6 +60,7 @@ void for_each_plain_rule(std::int64_t n, std::int64_t f, F&& call) {
   call("coordinate_median", coordinate_median{});
   call("trimmed_mean", trimmed_mean{.f = f});
   call("mean_around_median", mean_around_median{.f = f});
+  call("mean_around_median_by_index", mean_around_median_by_index{.f = f});
   call("krum", krum{.f = f});
   call("multi_krum", multi_krum{.f = f});
   call("bulyan", bulyan{.f = f});

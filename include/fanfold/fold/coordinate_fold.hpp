@@ -29,6 +29,23 @@ struct coordinate_loop {
 
 namespace detail {
 
+/// The values of coordinates [first, first + count) in the order of the rows, NaN as +inf.
+template <class V, class T>
+struct loaded_values {
+  T const* const* rows;
+  std::int64_t first;
+  int count;
+
+  FANFOLD_HD V operator[](std::int64_t i) const {
+    V x(0);
+    if (count == V::lanes)
+      x = load_lanes<V>(rows[i] + first);
+    else
+      for (int l = 0; l < count; ++l) x.v[l] = to_arithmetic(rows[i][first + l]);
+    return choose(x != x, V(math::infinity<typename V::scalar>()), x);
+  }
+};
+
 /// Coordinates [begin, end) of every row.
 template <class V, class T, class R, class Out>
 FANFOLD_NOINLINE void fold_coordinates(coordinate_loop<R> const& loop, T const* const* rows, std::int64_t n, std::int64_t begin,
@@ -55,7 +72,7 @@ FANFOLD_NOINLINE void fold_coordinates(coordinate_loop<R> const& loop, T const* 
     for (std::int64_t i = n; i < padded_rows(n); ++i) keys(K::pad).store(column + i * L);
     sort_columns<keys>(column, n);
     auto const finish = [&](auto const& values) {
-      auto const answer = loop.rule(values);
+      auto const answer = answer_of(loop.rule, values, loaded_values<V, T>{rows, c, count});
       using parts = rule_values<std::remove_cvref_t<decltype(answer)>>;
       for (int o = 0; o < parts::count; ++o) {
         V value = parts::get(answer, o);
@@ -165,7 +182,8 @@ void run_coordinates(E const& ex, R const& rule, rows_view<T const> const& rows,
 /// Up to 64 rows are sorted by networks in registers, more by merging blocks of 64 in memory: O(n log^2 n) a coordinate, any n.
 /// \throws argument_error for shapes that do not match, null data, what the rule's `check` rejects, NaN under nonfinite::reject; nothing
 /// has been written then.
-/// \par Determinism  a function of each coordinate's values alone, also of their order among rows not; sums as the rule says.
+/// \par Determinism  a function of each coordinate's values alone, also of their order among rows not (but for rules that ask for it); sums as
+/// the rule says.
 template <executor E, coordinate_rule R, rows_viewable X, rows_viewable Out, detail::coordinate_option... Options>
 void coordinate_fold(E const& ex, R const& rule, X const& rows, Out&& out, Options&&... options) {
   detail::run_coordinates(ex, rule, as_const(as_rows_view(rows)), as_rows_view(out), options...);

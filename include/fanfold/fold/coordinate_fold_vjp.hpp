@@ -13,28 +13,52 @@
 
 namespace fanfold::inline FANFOLD_ABI {
 
-/// A coordinate rule that is the mean of a window of the sorted values: `window(column)` says which, where the values only choose.
+namespace detail {
+
+template <class R, class Column, class Rows>
+auto window_of(R const& rule, Column const& v, Rows const& rows) {
+  if constexpr (requires { rule.window(v, rows); })
+    return rule.window(v, rows);
+  else if constexpr (requires { rule.window(v); })
+    return rule.window(v);
+}
+
+}  // namespace detail
+
+/// A coordinate rule that is the mean of a window of the sorted values: `window(column)` or `window(column, rows)` says which, where the
+/// values only choose.
 template <class R>
-concept window_rule = coordinate_rule<R> && requires(R const& r, sorted_values<float> const& column) {
-  { r.window(column) } -> std::same_as<rank_window>;
+concept window_rule = coordinate_rule<R> && requires(R const& r, sorted_values<float> const& column, detail::values_by_row const& rows) {
+  { detail::window_of(r, column, rows) } -> std::same_as<rank_window>;
 };
 
 namespace detail {
+
+/// Keys of a coordinate in the order of the rows, as numbers.
+template <class A>
+struct decoded_values {
+  order_key_t<A> const* keys;
+  std::int64_t stride;
+
+  FANFOLD_HD A operator[](std::int64_t i) const { return decode_key<A>(keys[i * stride]); }
+};
 
 /// One coordinate: every row of the window gets `share`, every other 0; of equal values the rows with smaller indices rank first.
 template <class Key, class Share>
 void share_out(Key const* raw, Key const* sorted, std::int64_t stride, std::int64_t n, rank_window w, Share const& share) {
   std::int64_t const last = w.first + w.count - 1;
   Key const low = sorted[w.first * stride], high = sorted[last * stride];
-  std::int64_t skip = 0, take = 0;  // rows at the lower bound that rank below the window, rows at the upper bound that are in it
-  for (std::int64_t r = w.first; r-- > 0 && sorted[r * stride] == low;) ++skip;
+  std::int64_t skip = 0, lowest = 0, take = 0;  // rows at the lower bound that rank below the window, that are in it, and at the upper bound
+  if (!w.lowest_by_index)
+    for (std::int64_t r = w.first; r-- > 0 && sorted[r * stride] == low;) ++skip;
+  for (std::int64_t r = w.first; r <= last && sorted[r * stride] == low; ++r) ++lowest;
   for (std::int64_t r = last; r >= w.first && sorted[r * stride] == high; --r) ++take;
   for (std::int64_t i = 0; i < n; ++i) {
     Key const k = raw[i * stride];
     bool in = low <= k && k <= high;
-    if (in && k == low && skip > 0) {
-      --skip;
-      in = false;
+    if (in && k == low) {
+      in = skip > 0 ? false : lowest > 0;
+      --(skip > 0 ? skip : lowest);
     } else if (in && k == high) {
       in = take-- > 0;
     }
@@ -60,7 +84,7 @@ FANFOLD_NOINLINE void coordinates_vjp(R const& rule, T const* const* rows, std::
     for (std::int64_t i = n * L; i < padded_rows(n) * L; ++i) sorted[i] = K::pad;
     sort_columns<keys>(sorted, n);
     for (std::int64_t l = 0; l < count; ++l) {
-      rank_window const w = rule.window(sorted_values<A>(sorted + l, L, n));
+      rank_window const w = window_of(rule, sorted_values<A>(sorted + l, L, n), decoded_values<A>{raw + l, L});
       A const each = gradient[c + l] / static_cast<A>(w.count);
       share_out(raw + l, sorted + l, L, n, w, [&](std::int64_t i, bool in) { dx[i][c + l] = from_arithmetic<D>(in ? each : A(0)); });
     }
@@ -70,7 +94,7 @@ FANFOLD_NOINLINE void coordinates_vjp(R const& rule, T const* const* rows, std::
 }  // namespace detail
 
 /// Gradient of `coordinate_fold` for g = dL/dout: each row of the window that a coordinate averages gets g / count, the others 0; of equal
-/// values the rows with smaller indices rank first. The choice is a constant under differentiation. NaN counts as +inf. `dx`: n rows of
+/// values the rows with smaller indices rank first, unless the rule says otherwise. The choice is a constant under differentiation. NaN counts as +inf. `dx`: n rows of
 /// d, overwritten. Option: a workspace. \throws argument_error for shapes that do not match and what the rule's `check` rejects.
 template <host_executor E, window_rule R, rows_viewable X, viewable G, rows_viewable DX, detail::call_option... Options>
 void coordinate_fold_vjp(E const& ex, R const& rule, X const& rows, G const& gradient, DX const& dx, Options&&... options) {

@@ -151,24 +151,41 @@ struct rule_values<small_array<V, K>> {
   FANFOLD_HD static V const& get(small_array<V, K> const& r, int i) { return r[i]; }
 };
 
-template <class Rule, class Column>
-using rule_answer = std::remove_cvref_t<decltype(std::declval<Rule const&>()(std::declval<Column const&>()))>;
+/// For the types of answers only: the values of a coordinate in the order of the rows.
+struct values_by_row {
+  FANFOLD_HD float operator[](std::int64_t) const { return 0; }
+};
+
+template <class Rule, class Column, class Rows>
+FANFOLD_HD auto answer_of(Rule const& rule, Column const& v, Rows const& rows) {
+  if constexpr (requires { rule(v, rows); })
+    return rule(v, rows);
+  else
+    return rule(v);
+}
+
+template <class Rule>
+using rule_answer = decltype(answer_of(std::declval<Rule const&>(), std::declval<sorted_values<float> const&>(), std::declval<values_by_row const&>()));
 
 /// Most rows that the loop takes.
 inline constexpr std::int64_t most_coordinate_rows = run_items << (most_run_levels - 1);
 
 /// How many numbers a rule gives a coordinate.
 template <class Rule>
-inline constexpr int rule_outputs = rule_values<rule_answer<Rule, sorted_values<float>>>::count;
+inline constexpr int rule_outputs = rule_values<rule_answer<Rule>>::count;
+
+template <class Rule>
+concept answers = requires(Rule const& rule, sorted_values<float> const& column) { rule(column); } ||
+                  requires(Rule const& rule, sorted_values<float> const& column, values_by_row const& rows) { rule(column, rows); };
 
 }  // namespace detail
 
 /// Turns the sorted values of a coordinate into one number, or K of them (`small_array<V, K>`): `rule(column) -> V`, a FANFOLD_HD template
-/// over the column, written with the arithmetic of `Column::value_type`, comparisons and `choose`. Optional: `void check(n) const`, which
+/// over the column, written with the arithmetic of `Column::value_type`, comparisons and `choose`. A rule that must know which row a
+/// value comes from is `rule(column, rows) -> V`, where `rows[i]` is the value of row i, NaN as +inf. Optional: `void check(n) const`, which
 /// throws argument_error where the rule is not defined for n rows.
 template <class R>
-concept coordinate_rule = std::is_trivially_copyable_v<R> && requires(R const& rule, sorted_values<float> const& column) { rule(column); } &&
-                          detail::rule_values<detail::rule_answer<R, sorted_values<float>>>::count > 0;
+concept coordinate_rule = std::is_trivially_copyable_v<R> && detail::answers<R> && detail::rule_outputs<R> > 0;
 
 /// Several rules over one sort; their outputs follow one another. Made by `together(...)`.
 template <class... R>
@@ -176,10 +193,10 @@ struct joined_rules {
   bundle<R...> rules{};
 
   void check(std::int64_t n) const { check_from<0>(n); }
-  template <class Column>
-  FANFOLD_HD auto operator()(Column const& v) const {
+  template <class Column, class Rows>
+  FANFOLD_HD auto operator()(Column const& v, Rows const& rows) const {
     small_array<typename Column::value_type, (detail::rule_outputs<R> + ...)> out;
-    answer<0, 0>(v, out);
+    answer<0, 0>(v, rows, out);
     return out;
   }
 
@@ -189,12 +206,12 @@ struct joined_rules {
     if constexpr (requires { get<J>(rules).check(n); }) get<J>(rules).check(n);
     if constexpr (J + 1 < sizeof...(R)) check_from<J + 1>(n);
   }
-  template <std::size_t J, int First, class Column, class Out>
-  FANFOLD_HD void answer(Column const& v, Out& out) const {
-    auto const a = get<J>(rules)(v);
+  template <std::size_t J, int First, class Column, class Rows, class Out>
+  FANFOLD_HD void answer(Column const& v, Rows const& rows, Out& out) const {
+    auto const a = detail::answer_of(get<J>(rules), v, rows);
     using values = detail::rule_values<std::remove_cvref_t<decltype(a)>>;
     for (int i = 0; i < values::count; ++i) out[First + i] = values::get(a, i);
-    if constexpr (J + 1 < sizeof...(R)) answer<J + 1, First + values::count>(v, out);
+    if constexpr (J + 1 < sizeof...(R)) answer<J + 1, First + values::count>(v, rows, out);
   }
 };
 

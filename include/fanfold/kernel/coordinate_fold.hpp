@@ -46,9 +46,19 @@ struct coordinate_task {
     if (nan == nonfinite::reject && x != x) raise(b, status, data_fault::not_finite);
     return encode_key(x, most());
   }
+  /// The values of a coordinate in the order of the rows, NaN as +inf.
+  struct values {
+    coordinate_task const& task;
+    std::int64_t c;
+
+    FANFOLD_HD A operator[](std::int64_t i) const {
+      A const x = to_arithmetic(task.rows.row_data(i)[c]);
+      return x != x ? math::infinity<A>() : x;
+    }
+  };
   template <class Column>
   FANFOLD_HD void store(Column const& v, bool ends_with_nan, std::int64_t c) const {
-    auto const answer = rule(v);
+    auto const answer = answer_of(rule, v, values{*this, c});
     using parts = rule_values<std::remove_cvref_t<decltype(answer)>>;
     for (int o = 0; o < parts::count; ++o) {
       A const value = ends_with_nan ? math::quiet_nan<A>() : parts::get(answer, o);

@@ -117,4 +117,54 @@ struct mean_around_median {
   static std::int64_t most_faulty(std::int64_t n) { return (n - 1) / 2; }
 };
 
+/// The same, but of rows at equal distance those with the smaller indices count, on whichever side of the median; of values on one side whose
+/// distances differ by less than rounding, the nearer ones. Needs n >= 2f + 1. Reads the rows a second time and depends on their order: take it to match
+/// references that sort (distance, row) pairs.
+struct mean_around_median_by_index {
+  std::int64_t f = 0;
+
+  void check(std::int64_t n) const { detail::check_majority("mean_around_median_by_index", n, f); }
+  template <class Column, class Rows>
+  FANFOLD_HD typename Column::value_type operator()(Column const& v, Rows const& rows) const {
+    using V = typename Column::value_type;
+    using A = typename fanfold::detail::lanes_of<V>::scalar;
+    return sum_of_window(v, start(v, rows), v.size() - f, f) / V(static_cast<A>(v.size() - f));
+  }
+  template <class Column, class Rows>
+  rank_window window(Column const& v, Rows const& rows) const {
+    return {static_cast<std::int64_t>(start(v, rows)), v.size() - f, true};
+  }
+  static std::int64_t most_faulty(std::int64_t n) { return (n - 1) / 2; }
+
+ private:
+  /// The rank where the window of chosen values starts.
+  template <class Column, class Rows>
+  FANFOLD_HD typename Column::value_type start(Column const& v, Rows const& rows) const {
+    using V = typename Column::value_type;
+    using A = typename fanfold::detail::lanes_of<V>::scalar;
+    V const none(A(0)), one(A(1)), median = coordinate_median{}(v);
+    std::int64_t const kept = v.size() - f;
+    V first = none, last = none, tied = none;  // the windows that ties allow, and the distance of the tied
+    for (std::int64_t t = 0; t < f; ++t) {
+      V const above = v[t + kept] - median, below = median - v[t];
+      first = first + choose(above < below, one, none);
+      last = last + choose(above <= below, one, none);
+      tied = choose(above == below, below, tied);
+    }
+    V left(static_cast<A>(kept)), start = none;  // how many of the tied count; how many rows lie below the window
+    for (std::int64_t i = 0; i < v.size(); ++i) {
+      V const x = rows[i], distance = choose(x < median, median - x, x - median);
+      left = left - choose(distance < tied, one, none);
+      start = start + choose((x < median) & (distance >= tied), one, none);
+    }
+    for (std::int64_t i = 0; i < v.size(); ++i) {
+      V const x = rows[i];
+      auto const chosen = (choose(x < median, median - x, x - median) == tied) & (left > none);
+      left = left - choose(chosen, one, none);
+      start = start - choose(chosen & (x < median), one, none);
+    }
+    return choose(first < last, start, first);
+  }
+};
+
 }  // namespace fanfold::inline FANFOLD_ABI::aggregate

@@ -21,7 +21,7 @@ T** row_table(workspace::frame& frame, rows_view<T> const& rows) {
 
 /// As many neighbouring elements as V has lanes, as numbers.
 template <class V, class T>
-FANFOLD_INLINE V load_lanes(T const* from) {
+FANFOLD_HD FANFOLD_INLINE V load_lanes(T const* from) {
   using A = typename V::scalar;
   if constexpr (std::is_same_v<T, A>) {
     return V::load(from);
