@@ -262,27 +262,33 @@ matrix_view<std::int32_t const> ids_by_owner(workspace::frame& frame, Batch cons
   return as_const(ids);
 }
 
-/// A row an assignment: `packed` sends as many as there are, after telling how many, `capacity` always the same number.
-template <class E, class C, class Layout, class Experts, class T, class Y>
-void exchange_assignments(E const& ex, C const& comm, Layout const& layout, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
-                          view<rank_batch<T, Y> const> batches, workspace& ws) {
-  using A = arithmetic_t<T>;
+/// How rows, one an assignment, travel to the ranks of their experts: experts are numbered by owner, so each rank's plan has them together.
+struct assignment_trips {
+  view<std::int32_t const> owner{};  // of the experts as numbered
+  view<plan_view> plan{};            // of each local rank's batch
+  view<exchange_plan> trip{};
+  row_counts rows;
+};
+
+/// `packed` sends as many rows as there are, after telling how many; `capacity` always the same number, and tells nothing.
+template <class E, class C, class Layout, class Batch>
+assignment_trips plan_trips(E const& ex, C const& comm, Layout const& layout, expert_owners const& owners, std::int64_t count, view<Batch const> batches,
+                            workspace::frame& frame, workspace& ws) {
+  using A = typename Batch::arithmetic;
   std::int64_t const local = comm.local_ranks(), ranks = comm.size();
-  workspace::frame frame(ws);
   auto const place = frame.take<std::int32_t>(count), owner = frame.take<std::int32_t>(count);
   std::int32_t next = 0;
   for (std::int64_t q = 0; q < ranks; ++q)
     for (std::int64_t e = 0; e < count; ++e)
       if (owners.of(e) == q) owner[next] = static_cast<std::int32_t>(q), place[e] = next++;
-  expert_owners const sorted{1, owner};
 
-  auto const plan = frame.take<plan_view>(local);
+  assignment_trips const t{owner, frame.take<plan_view>(local), frame.take<exchange_plan>(local), row_counts(frame, local, ranks)};
   auto const mine = frame.take<view<std::int32_t const>>(local);
   auto const all = frame.take<view<std::int32_t>>(local);
   for (std::int64_t i = 0; i < local; ++i) {
-    plan[i] = take_plan(frame, layout, batches[i].x.rows(), batches[i].routes.slots(), count);
-    make_plan(ex, layout, route::assignment<A const, std::int32_t const>{ids_by_owner(frame, batches[i], place), {}}, plan[i], ws);
-    mine[i] = plan[i].kept;
+    t.plan[i] = take_plan(frame, layout, batches[i].x.rows(), batches[i].routes.slots(), count);
+    make_plan(ex, layout, route::assignment<A const, std::int32_t const>{ids_by_owner(frame, batches[i], place), {}}, t.plan[i], ws);
+    mine[i] = t.plan[i].kept;
     all[i] = frame.take<std::int32_t>(ranks * count);
   }
   if constexpr (std::is_same_v<Layout, capacity>) {
@@ -291,14 +297,34 @@ void exchange_assignments(E const& ex, C const& comm, Layout const& layout, expe
   } else {
     comm.all_gather(view<view<std::int32_t const> const>(mine.data(), local), view<view<std::int32_t> const>(all.data(), local));
   }
+  for (std::int64_t i = 0; i < local; ++i) {
+    t.trip[i] = take_exchange_plan(frame, ranks, owners.count(comm.rank(i), count));
+    make_exchange_plan({all[i].data(), ranks, count}, {1, owner}, comm.rank(i), t.trip[i]);
+    for (std::int64_t q = 0; q < ranks; ++q) t.rows.send(i, q) = t.trip[i].send[q], t.rows.receive(i, q) = t.trip[i].receive[q];
+  }
+  return t;
+}
 
-  row_counts const rows(frame, local, ranks);
-  auto const trip = frame.take<exchange_plan>(local);
+/// The plan of the rows that came, one slot each.
+template <class A, class E>
+plan_view plan_arrived(E const& ex, exchange_plan const& trip, workspace::frame& frame, workspace& ws) {
+  std::int64_t const n = trip.received_rows();
+  auto const expert = frame.take<std::int32_t>(n);
+  trip.row_experts(expert);
+  plan_view const here = take_plan(frame, packed{}, n, 1, trip.local_experts());
+  make_plan(ex, packed{}, route::assignment<A const, std::int32_t const>{{expert.data(), n, 1}, {}}, here, ws);
+  return here;
+}
+
+template <class E, class C, class Layout, class Experts, class T, class Y>
+void exchange_assignments(E const& ex, C const& comm, Layout const& layout, expert_owners const& owners, std::int64_t count, view<Experts const> experts,
+                          view<rank_batch<T, Y> const> batches, workspace& ws) {
+  using A = arithmetic_t<T>;
+  std::int64_t const local = comm.local_ranks();
+  workspace::frame frame(ws);
+  auto const [owner, plan, trip, rows] = plan_trips(ex, comm, layout, owners, count, batches, frame, ws);
   rank_matrices<T> sent(frame, local), x(frame, local), z(frame, local), returned(frame, local);
   for (std::int64_t i = 0; i < local; ++i) {
-    trip[i] = take_exchange_plan(frame, ranks, experts[i].count());
-    make_exchange_plan({all[i].data(), ranks, count}, sorted, comm.rank(i), trip[i]);
-    for (std::int64_t q = 0; q < ranks; ++q) rows.send(i, q) = trip[i].send[q], rows.receive(i, q) = trip[i].receive[q];
     gather(ex, plan[i], batches[i].x, sent.take(frame, i, plan[i].rows(), batches[i].x.cols()), ws);
     x.take(frame, i, trip[i].received_rows(), batches[i].x.cols());
     z.take(frame, i, trip[i].received_rows(), batches[i].y.cols());
@@ -307,11 +333,7 @@ void exchange_assignments(E const& ex, C const& comm, Layout const& layout, expe
   exchange_rows(comm, sent, rows, x, false, ws);
   for (std::int64_t i = 0; i < local; ++i) {
     workspace::frame inner(ws);
-    std::int64_t const n = trip[i].received_rows();
-    auto const expert = inner.take<std::int32_t>(n);
-    trip[i].row_experts(expert);
-    plan_view const here = take_plan(inner, packed{}, n, 1, experts[i].count());
-    make_plan(ex, packed{}, route::assignment<A const, std::int32_t const>{{expert.data(), n, 1}, {}}, here, ws);
+    plan_view const here = plan_arrived<A>(ex, trip[i], inner, ws);
     experts[i].run(ex, weighted_sum{}, here, as_const(x.of[i]), matrix_view<A const>(), matrix_view<A const>(), z.of[i], ws);
   }
   exchange_rows(comm, z, rows, returned, true, ws);
