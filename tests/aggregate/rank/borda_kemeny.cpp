@@ -138,6 +138,13 @@ TEST_CASE("invariances: increasing maps of a column, order of the columns, unani
     CHECK(support::same_bits(again, sum));
     CHECK(support::same_bits(w2, w));
   });
+  // other names for the systems: the sums and the least cost go with them
+  numbers renamed(scores.size());
+  for (std::int64_t c = 0; c < t; ++c)
+    for (std::int64_t s = 0; s < m; ++s) renamed[static_cast<std::size_t>(c * m + (s * 4 + 1) % m)] = scores[static_cast<std::size_t>(c * m + s)];
+  numbers const named = ag::borda_count(matrix(renamed, m)), w3 = preferences(renamed, m);
+  for (std::int64_t s = 0; s < m; ++s) CHECK(named[static_cast<std::size_t>((s * 4 + 1) % m)] == sum[static_cast<std::size_t>(s)]);
+  CHECK(ag::kemeny_order(matrix(w3, m)).cost == ag::kemeny_order(matrix(w, m)).cost);
   numbers unanimous;
   for (int c = 0; c < 5; ++c)
     for (double v : {2., 5., 1., 4.}) unanimous.push_back(v * (c + 1));

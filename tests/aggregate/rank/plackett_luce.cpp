@@ -79,6 +79,20 @@ TEST_CASE("invariances: order of the samples and threads to the bit, one-item ra
   auto const fit = ag::plackett_luce_fit(data);
   CHECK(support::same_bits(ag::plackett_luce_fit(turned).weight, fit.weight));
   CHECK(support::same_bits(ag::plackett_luce_fit(longer).weight, fit.weight));
+  ag::comparisons shard(7), rest(7);
+  for (std::size_t i = 0; i < rows.size(); ++i) (i % 3 == 0 ? shard : rest).add_scores(rows[i]);
+  shard.win(2, 5) += 1, rest.win(5, 2) += 1;
+  rest += shard;
+  CHECK(rest.rankings() == data.rankings());
+  ag::comparisons with_pairs = data;
+  with_pairs.win(2, 5) += 1, with_pairs.win(5, 2) += 1;
+  CHECK(support::same_bits(ag::plackett_luce_fit(rest).weight, ag::plackett_luce_fit(with_pairs).weight));
+  ag::comparisons twice = shard;
+  twice += twice;
+  CHECK(twice.rankings() == 2 * shard.rankings());
+  CHECK(twice.ids.size() == 2 * shard.ids.size());
+  CHECK(twice.win(2, 5) == 2);
+  CHECK_THROWS_WITH_AS(rest += ag::comparisons(6), doctest::Contains("number of models"), fanfold::argument_error);
   support::for_each_executor(
       [&](char const*, auto const& ex) { CHECK(support::same_bits(ag::plackett_luce_fit(ex, data, {}).theta, fit.theta)); });
   auto const pulled = ag::plackett_luce_fit(data, {.alpha = 1e9});

@@ -95,6 +95,21 @@ TEST_CASE("attention rows sum to 1 and nothing comes from the future where causa
   }
 }
 
+TEST_CASE("attention moves with its items") {
+  std::size_t const n = 5;
+  numbers const scores = random_numbers(n * n, 12), x = random_numbers(2 * n, 13);
+  auto const turn = [&](std::size_t i) { return (3 * i + 2) % n; };
+  numbers turned_scores(n * n), turned_x(2 * n), y(2 * n), turned_y(2 * n);
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t c = 0; c < 2; ++c) turned_x[2 * turn(i) + c] = x[2 * i + c];
+    for (std::size_t j = 0; j < n; ++j) turned_scores[turn(i) * n + turn(j)] = scores[i * n + j];
+  }
+  ag::mix_sequences(fanfold::serial, ag::attention_mixer<double>{.score = matrix(scores, 5)}, 1, matrix(x, 2), none, matrix(y, 2));
+  ag::mix_sequences(fanfold::serial, ag::attention_mixer<double>{.score = matrix(turned_scores, 5)}, 1, matrix(turned_x, 2), none, matrix(turned_y, 2));
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t c = 0; c < 2; ++c) CHECK(turned_y[2 * turn(i) + c] == doctest::Approx(y[2 * i + c]).epsilon(1e-12));
+}
+
 TEST_CASE("the semiseparable matrix is the scan of an affine recurrence") {
   std::int64_t const n = 40;
   numbers const a = random_numbers(40, 4), b = random_numbers(40, 5), c = random_numbers(40, 6), x = random_numbers(40, 7);

@@ -143,6 +143,78 @@ TEST_CASE("the incremental mean-field step is what n folds a sample give, and do
   }
 }
 
+TEST_CASE("gradients of a mean-field step and its loss agree with central differences") {
+  std::int64_t const sets = 2, n = 4;
+  numbers p = random_numbers(32, 1), phi = random_numbers(24, 2), masks{1, 0, 1, 1, 0, 0, 1, 0, 0, 1, 1, 0, 1, 1, 1, 1, 0, 1, 0, 0, 1, 0, 0, 1},
+          wanted{1, 0, 1, 0, 0, 0, 1, 1}, counted{1, 1, 1, 0, 1, 1, 1, 1}, q(8), dq(8);
+  auto const loss = [&] {
+    ag::superset_function<double, tanh_activation> const f{.size = 3, .hidden = 4, .parameter = p};
+    ag::mean_field_step(fanfold::serial, f, sets, matrix(phi, 3), matrix(masks, n), matrix(q, n));
+    return ag::selection_loss(fanfold::serial, matrix(q, n), matrix(wanted, n), matrix(counted, n));
+  };
+  loss();
+  ag::selection_loss_vjp(fanfold::serial, matrix(q, n), matrix(wanted, n), matrix(counted, n), 1.0, matrix(dq, n));
+  numbers dphi(24), dp(32), first;
+  support::for_each_executor([&](char const*, auto const& ex) {
+    ag::superset_function<double, tanh_activation> const f{.size = 3, .hidden = 4, .parameter = p};
+    ag::mean_field_step_vjp(ex, f, sets, matrix(phi, 3), matrix(masks, n), matrix(q, n), matrix(dq, n), matrix(dphi, 3), dp);
+    if (first.empty()) first = dp;
+    CHECK(support::same_bits(dp, first));
+  });
+  auto const check = [&](numbers& at, numbers const& gradient) {
+    for (std::size_t i = 0; i < at.size(); ++i) {
+      double const kept = at[i];
+      at[i] = kept + 1e-5;
+      double const up = loss();
+      at[i] = kept - 1e-5;
+      double const down = loss();
+      at[i] = kept;
+      CHECK(gradient[i] == doctest::Approx((up - down) / 2e-5).epsilon(1e-6).scale(0.1));
+    }
+  };
+  check(p, dp), check(phi, dphi);
+  CHECK_THROWS_WITH_AS(ag::mean_field_step_vjp(fanfold::serial, ag::superset_function<double, tanh_activation>{.size = 3, .hidden = 4, .parameter = p}, sets,
+                                               matrix(phi, 3), matrix(masks, n), matrix(q, n), matrix(q, 8), matrix(dphi, 3), dp),
+                       doctest::Contains("shape of the gradient"), fanfold::argument_error);
+}
+
+TEST_CASE("a set of one item") {
+  ag::superset_function<double> const f{.size = 2, .hidden = 2, .parameter = example};
+  numbers phi{1, 0}, masks{0, 1}, value(2), q(1);
+  ag::superset_value(fanfold::serial, f, 1, matrix(phi, 2), matrix(masks, 1), value);
+  CHECK(value[0] == doctest::Approx(0.1));                 // hidden (.1, -.2)
+  CHECK(value[1] == doctest::Approx(0.6 - 0.5 * 0.8));     // hidden (.6, .8)
+  ag::mean_field_step(fanfold::serial, f, 1, matrix(phi, 2), matrix(masks, 1), matrix(q, 1));
+  CHECK(q[0] == doctest::Approx(1 / (1 + std::exp(-0.1))));
+}
+
+TEST_CASE("the loss of a selection: by hand, cut off, against central differences, on every executor") {
+  numbers q{.8, .3, .5, .9}, y{1, 0, 1, 0}, counted{1, 1, 0, 2}, dq(4);
+  double const loss = ag::selection_loss(fanfold::serial, matrix(q, 2), matrix(y, 2), matrix(counted, 2));
+  CHECK(loss == doctest::Approx(-(std::log(.8) + std::log(.7) + 2 * std::log(.1))).epsilon(1e-14));
+  ag::selection_loss_vjp(fanfold::serial, matrix(q, 2), matrix(y, 2), matrix(counted, 2), 1.0, matrix(dq, 2));
+  for (std::size_t i = 0; i < 4; ++i) {
+    numbers up = q, down = q;
+    up[i] += 1e-6, down[i] -= 1e-6;
+    double const slope = (ag::selection_loss(fanfold::serial, matrix(up, 2), matrix(y, 2), matrix(counted, 2)) -
+                          ag::selection_loss(fanfold::serial, matrix(down, 2), matrix(y, 2), matrix(counted, 2))) / 2e-6;
+    CHECK(dq[i] == doctest::Approx(slope).epsilon(1e-6).scale(1));
+  }
+  numbers certain{0, 1}, missed{1, 0}, both{1, 1}, slope(2, 7.0);
+  CHECK(ag::selection_loss(fanfold::serial, matrix(certain, 2), matrix(missed, 2), matrix(both, 2)) == doctest::Approx(-2 * std::log(1e-12)));
+  CHECK(ag::selection_loss(fanfold::serial, matrix(certain, 2), matrix(certain, 2), matrix(both, 2)) == 0);
+  ag::selection_loss_vjp(fanfold::serial, matrix(certain, 2), matrix(missed, 2), matrix(both, 2), 1.0, matrix(slope, 2));
+  CHECK(slope == numbers{0, 0});
+  numbers many = random_numbers(300 * 40, 5), wanted(many.size()), all(many.size(), 1.0);
+  for (std::size_t i = 0; i < many.size(); ++i) wanted[i] = many[i] > 0.2, many[i] = 0.5 + 0.4 * many[i];
+  double const expected = ag::selection_loss(fanfold::serial, matrix(many, 40), matrix(wanted, 40), matrix(all, 40));
+  support::for_each_executor([&](char const*, auto const& ex) {
+    CHECK(ag::selection_loss(ex, matrix(many, 40), matrix(wanted, 40), matrix(all, 40)) == expected);
+  });
+  CHECK_THROWS_WITH_AS(ag::selection_loss(fanfold::serial, matrix(q, 2), matrix(both, 2), matrix(counted, 2)), doctest::Contains("wanted"),
+                       fanfold::argument_error);
+}
+
 TEST_CASE("what does not fit is refused") {
   ag::superset_function<double> const f{.size = 2, .hidden = 2, .parameter = example};
   numbers phi(6), masks(3), value(1), two(2);

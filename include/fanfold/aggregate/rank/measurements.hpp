@@ -39,6 +39,17 @@ struct comparisons {
     offsets.push_back(static_cast<std::int64_t>(ids.size()));
   }
 
+  /// The comparisons of another shard of the samples.
+  comparisons& operator+=(comparisons const& other) {
+    check_argument(other.models == models, "comparisons", "number of models of the other part", other.models, "the same");
+    if (&other == this) return *this += comparisons(other);
+    auto const before = static_cast<std::int64_t>(ids.size());
+    ids.insert(ids.end(), other.ids.begin(), other.ids.end());
+    for (std::size_t r = 1; r < other.offsets.size(); ++r) offsets.push_back(before + other.offsets[r]);
+    for (std::size_t i = 0; i < wins.size(); ++i) wins[i] += other.wins[i];
+    return *this;
+  }
+
   /// Scores of one sample, NaN where a model was not measured: a full ranking, or, with ties, all pairs.
   void add_scores(view<double const> score, tied_pairs ties = tied_pairs::both_ways) {
     check_argument(score.size() == models, "add_scores", "score.size()", score.size(), "the number of models");

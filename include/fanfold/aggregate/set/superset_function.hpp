@@ -6,6 +6,7 @@
 #include "fanfold/core/math.hpp"
 #include "fanfold/core/random.hpp"
 #include "fanfold/dispatch/activation.hpp"
+#include "fanfold/fold/fold.hpp"
 #include "fanfold/fold/message.hpp"
 #include "fanfold/fold/neighbour_fold.hpp"
 #include "fanfold/fold/order.hpp"
@@ -228,6 +229,88 @@ void mean_field_step(E const& ex, superset_function<A, Activation> const& f, std
                    detail::superset_readout<Activation, A>(f.rho(), without, nullptr, f.hidden));
     }
     q(set, i) = math::sigmoid(sum / static_cast<A>(b.masks));
+  });
+}
+
+/// Gradients of `mean_field_step` for g = dL/dq, given its answer q: of the features and the parameters, overwritten. The masks are constants.
+/// Goes through `superset_value_vjp` with 2 n masks for each of the given ones: O(B M n^2 d) work, 2 B M n^2 numbers of memory.
+/// \throws argument_error for shapes that do not match.
+template <host_executor E, class A, class Activation, matrix_viewable Phi, matrix_viewable Mask, matrix_viewable Q, matrix_viewable G,
+          matrix_viewable DPhi, viewable DP, fanfold::detail::call_option... Options>
+void mean_field_step_vjp(E const& ex, superset_function<A, Activation> const& f, std::int64_t sets, Phi const& features, Mask const& masks,
+                         Q const& probability, G const& gradient, DPhi&& dfeatures, DP&& dparameter, Options&&... options) {
+  auto const phi = as_const(as_matrix_view(features)), mask = as_const(as_matrix_view(masks));
+  auto const q = as_const(as_matrix_view(probability)), g = as_const(as_matrix_view(gradient));
+  auto const b = detail::check_sets("mean_field_step_vjp", f, phi, mask, sets);
+  check_argument(q.rows() == sets && q.cols() == b.items, "mean_field_step_vjp", "shape of the probabilities", "another", "sets x items");
+  check_argument(g.rows() == sets && g.cols() == b.items, "mean_field_step_vjp", "shape of the gradient", "another", "sets x items");
+  check_argument(b.masks >= 1 || sets == 0, "mean_field_step_vjp", "masks of a set", b.masks, "1 or more");
+  fanfold::detail::call_workspace ws(ex, options...);
+  workspace::frame frame(ws.get());
+  // rows 2 (r n + i) and the next: mask r with item i, and without
+  auto const both = detail::take_matrix<A>(frame, 2 * mask.rows() * b.items, b.items);
+  view<A> const share = frame.template take<A>(both.rows());
+  detail::for_each_row(ex, mask.rows(), 2 * b.items * b.items, [&](std::int64_t r) {
+    std::int64_t const set = r / b.masks;
+    for (std::int64_t i = 0; i < b.items; ++i) {
+      std::int64_t const with = 2 * (r * b.items + i);
+      for (std::int64_t j = 0; j < b.items; ++j) both(with, j) = both(with + 1, j) = mask(r, j);
+      both(with, i) = A(1);
+      both(with + 1, i) = A(0);
+      share[with] = g(set, i) * q(set, i) * (A(1) - q(set, i)) / static_cast<A>(b.masks);
+      share[with + 1] = -share[with];
+    }
+  });
+  superset_value_vjp(ex, f, sets, phi, as_const(both), as_const(share), dfeatures, dparameter, matrix_view<A>(), ws.get());
+}
+
+namespace detail {
+
+/// Probabilities nearer to 0 than this count as this under a logarithm.
+inline constexpr double least_probability = 1e-12;
+
+template <class Q, class Y, class W>
+void check_selection(char const* function, Q const& q, Y const& y, W const& w) {
+  check_argument(y.rows() == q.rows() && y.cols() == q.cols(), function, "shape of the wanted subsets", "another", "that of the probabilities");
+  check_argument(w.rows() == q.rows() && w.cols() == q.cols(), function, "shape of the counted items", "another", "that of the probabilities");
+}
+
+}  // namespace detail
+
+/// The loss of probabilities q [B, n], as a mean-field step makes them: minus the sum over `counted` items of y log q + (1 - y) log(1 - q),
+/// where y marks the wanted subset and `counted` the items that take part (its members and sampled others; any weights). Logarithms are cut
+/// off at log 1e-12. \throws argument_error for shapes that do not match. \par Determinism  terms in double, by the canonical tree of `fold`.
+template <host_executor E, matrix_viewable Q, matrix_viewable Y, matrix_viewable W, fanfold::detail::call_option... Options>
+double selection_loss(E const& ex, Q const& probability, Y const& wanted, W const& counted, Options&&... options) {
+  auto const q = as_const(as_matrix_view(probability)), y = as_const(as_matrix_view(wanted)), w = as_const(as_matrix_view(counted));
+  detail::check_selection("selection_loss", q, y, w);
+  fanfold::detail::call_workspace ws(ex, options...);
+  workspace::frame frame(ws.get());
+  view<double> const term = frame.take<double>(q.rows() * q.cols());
+  auto const log = [](double p) { return math::log(p < detail::least_probability ? detail::least_probability : p); };
+  detail::for_each_row(ex, q.rows(), 16 * q.cols(), [&](std::int64_t r) {
+    for (std::int64_t i = 0; i < q.cols(); ++i) {
+      double const p = static_cast<double>(q(r, i)), wants = static_cast<double>(y(r, i));
+      term[r * q.cols() + i] = -static_cast<double>(w(r, i)) * (wants * log(p) + (1 - wants) * log(1 - p));
+    }
+  });
+  return fold(ex, plus<double>{}, term, ws.get());
+}
+
+/// Gradient of `selection_loss` times `g` with respect to the probabilities, overwritten; 0 from a logarithm that was cut off.
+template <host_executor E, matrix_viewable Q, matrix_viewable Y, matrix_viewable W, matrix_viewable DQ>
+void selection_loss_vjp(E const& ex, Q const& probability, Y const& wanted, W const& counted, double g, DQ&& dprobability) {
+  auto const q = as_const(as_matrix_view(probability)), y = as_const(as_matrix_view(wanted)), w = as_const(as_matrix_view(counted));
+  auto const dq = as_matrix_view(dprobability);
+  using A = typename decltype(dq)::value_type;
+  detail::check_selection("selection_loss_vjp", q, y, w);
+  check_argument(dq.rows() == q.rows() && dq.cols() == q.cols(), "selection_loss_vjp", "shape of dprobability", "another", "that of the probabilities");
+  auto const inverse = [](double p) { return p < detail::least_probability ? 0 : 1 / p; };
+  detail::for_each_row(ex, q.rows(), 4 * q.cols(), [&](std::int64_t r) {
+    for (std::int64_t i = 0; i < q.cols(); ++i) {
+      double const p = static_cast<double>(q(r, i)), wants = static_cast<double>(y(r, i));
+      dq(r, i) = static_cast<A>(-g * static_cast<double>(w(r, i)) * (wants * inverse(p) - (1 - wants) * inverse(1 - p)));
+    }
   });
 }
 
