@@ -96,7 +96,7 @@ struct weight_store {
 template <class T, class A>
 struct widened_rows {
   matrix_view<T const> rows;
-  fanfold::detail::scaled_row<T, A> operator()(std::int64_t r) const { return {rows.data() + r * rows.stride(), arithmetic_t<T>(1)}; }
+  FANFOLD_HD fanfold::detail::scaled_row<T, A> operator()(std::int64_t r) const { return {rows.data() + r * rows.stride(), arithmetic_t<T>(1)}; }
 };
 
 }  // namespace detail
