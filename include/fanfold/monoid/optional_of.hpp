@@ -29,12 +29,12 @@ struct item_of<A> {
   using type = typename A::input;
 };
 template <class A>
-struct answer_of {
+struct present_answer {
   using type = typename A::state;
 };
 template <class A>
   requires requires { typename A::output; }
-struct answer_of<A> {
+struct present_answer<A> {
   using type = typename A::output;
 };
 
@@ -46,7 +46,7 @@ template <semigroup A>
 struct optional_of {
   using input = typename detail::item_of<A>::type;
   using state = maybe<typename A::state>;
-  using output = maybe<typename detail::answer_of<A>::type>;
+  using output = maybe<typename detail::present_answer<A>::type>;
   static constexpr law laws = A::laws & (law::associative | law::commutative | law::idempotent | law::bitwise);
   static constexpr std::uint64_t max_items = item_limit<A>;
 
