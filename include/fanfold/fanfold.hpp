@@ -103,6 +103,7 @@
 #include "fanfold/ensemble/metrics/sample.hpp"
 #include "fanfold/ensemble/metrics/uncertainty.hpp"
 #include "fanfold/ensemble/output.hpp"
+#include "fanfold/ensemble/parscale.hpp"
 #include "fanfold/ensemble/softmax.hpp"
 #include "fanfold/fold/bin.hpp"
 #include "fanfold/fold/collective.hpp"
