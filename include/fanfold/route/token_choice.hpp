@@ -156,12 +156,12 @@ struct token_choice {
     g.sync();
     if (!(max < math::infinity<R>()) || max == -math::infinity<R>()) return;
     if (dweight != nullptr) weight_backward(g, a, dweight, dl);
-    bool const of_statistics = ds.score_sum.data() != nullptr || ds.lse_sq_sum != 0 || ds.entropy_sum != 0;
-    if (softmax_chosen && !of_statistics) {  // nothing but the chosen entries holds anything
-      for (std::int64_t j = g.rank(); j < a.slots; j += g.size())
-        if (a.id[j] >= 0 && !math::isfinite(a.logit[a.id[j]])) dl[a.id[j]] = R(0);
-      return g.sync();
-    }
+    if constexpr (softmax_chosen && std::is_same_v<G, host_lane>)  // a warp has lanes enough, and too few registers for both ways
+      if (ds.score_sum.data() == nullptr && ds.lse_sq_sum == 0 && ds.entropy_sum == 0) {  // only the chosen entries hold anything
+        for (std::int64_t j = 0; j < a.slots; ++j)
+          if (a.id[j] >= 0 && !math::isfinite(a.logit[a.id[j]])) dl[a.id[j]] = R(0);
+        return;
+      }
     if (ds.score_sum.data() != nullptr) share_backward(g, a, ds.score_sum.data(), dl);
     if (ds.lse_sq_sum != 0 || ds.entropy_sum != 0) softmax_backward(g, a, ds, dl);
     for (std::int64_t e = g.rank(); e < n; e += g.size()) dl[e] = math::isfinite(a.logit[e]) ? dl[e] : R(0);
