@@ -112,8 +112,10 @@ void run_loop(E const& ex, dispatch::grouped_gemm_loop<Source, cblas_bank<T, Int
     std::int64_t const rows = plan.kept[e], first = plan.offsets[e];
     if (rows == 0) return;
     T* const a = static_cast<T*>(memory);
-    dispatch::detail::bin_rows<Source> const source{loop.source, plan, first};
-    for (std::int64_t r = 0; r < rows; ++r) source.fill(r, 0, inner, a + r * inner);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      auto const row = loop.source.row(plan, first + r);
+      for (std::int64_t i = 0; i < inner; ++i) a[r * inner + i] = dispatch::detail::element_of<T>(row, i);
+    }
     T* const c = a + longest * inner;
     for (int p = 0; p < Interleaved; ++p) detail::multiply(bank.part[p], e, static_cast<T const*>(a), inner, rows, c + p * rows * outer);
     for (std::int64_t r = 0; r < rows; ++r) {
