@@ -1,24 +1,8 @@
 #include <doctest/doctest.h>
 
-#include "route/central.hpp"
-#include "support/named_routers.hpp"
-
-namespace {
-
-template <int Part>
-void check_gradients() {
-  support::for_each_named_router<Part>([](char const* names, auto const& make) {
-    CAPTURE(names);
-    for (std::int64_t experts : {6, 9}) {
-      support::router_inputs const inputs(4, experts, 3);
-      check_router_gradient(make(inputs), experts);
-    }
-  });
-}
+#include "route/named_gradients.hpp"
 
 TEST_CASE("named routers: central differences, parts 4 and 5") {
   check_gradients<4>();
   check_gradients<5>();
 }
-
-}  // namespace
