@@ -9,6 +9,7 @@
 
 #include "fanfold/core/half.hpp"
 #include "support/bits.hpp"
+#include "support/central_differences.hpp"
 #include "support/executors.hpp"
 #include "support/samples.hpp"
 
@@ -164,17 +165,7 @@ TEST_CASE("parscale: gradients agree with central differences") {
   };
   numbers dh(h.size()), dp(p.size());
   en::parscale_aggregate_vjp(fanfold::serial, layer(), matrix(h, d), matrix(g, d), matrix(dh, d), dp);
-  auto const check = [&](numbers& at, numbers const& gradient) {
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      double const kept = at[i];
-      at[i] = kept + 1e-5;
-      double const up = loss();
-      at[i] = kept - 1e-5;
-      double const down = loss();
-      at[i] = kept;
-      CHECK(gradient[i] == doctest::Approx((up - down) / 2e-5).epsilon(1e-7).scale(0.1));
-    }
-  };
+  auto const check = [&](numbers& at, numbers const& gradient) { support::check_central_differences(loss, at, gradient, 1e-7, 0.1); };
   check(h, dh), check(p, dp);
   numbers in_place = h, again(p.size());
   en::parscale_aggregate_vjp(fanfold::serial, layer(), matrix(in_place, d), matrix(g, d), matrix(in_place, d), again);

@@ -14,6 +14,7 @@
 #include "fanfold/aggregate/set/symmetric_mlp.hpp"
 #include "reference/canonical.hpp"
 #include "support/bits.hpp"
+#include "support/central_differences.hpp"
 #include "support/samples.hpp"
 
 namespace {
@@ -244,17 +245,7 @@ TEST_CASE("gradient of the associativity gap") {
   numbers da(12), db(12), dc(12), dp(72);
   ag::associativity_gap_vjp(fanfold::serial, ag::binary_gru<double>{.size = 3, .parameter = p}, as_matrix(a, 3), as_matrix(b, 3),
                             as_matrix(c, 3), 1.0, as_matrix(da, 3), as_matrix(db, 3), as_matrix(dc, 3), dp);
-  auto const check = [&](numbers& at, numbers const& gradient) {
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      double const kept = at[i];
-      at[i] = kept + 1e-5;
-      double const up = gap();
-      at[i] = kept - 1e-5;
-      double const down = gap();
-      at[i] = kept;
-      CHECK(gradient[i] == doctest::Approx((up - down) / 2e-5).epsilon(1e-6).scale(0.1));
-    }
-  };
+  auto const check = [&](numbers& at, numbers const& gradient) { support::check_central_differences(gap, at, gradient, 1e-6, 0.1); };
   check(a, da), check(b, db), check(c, dc), check(p, dp);
   numbers none;
   CHECK(ag::associativity_gap(fanfold::serial, ag::binary_gru<double>{.size = 3, .parameter = p}, as_matrix(none, 3), as_matrix(none, 3),
@@ -272,17 +263,7 @@ TEST_CASE("projection and shuffled leaves") {
   value();
   ag::project_vjp(fanfold::serial, ag::item_projection<double>{.in = 4, .out = 3, .parameter = p}, as_matrix(x, 4), as_matrix(y, 3),
                   as_matrix(g, 3), as_matrix(dx, 4), dp);
-  auto const check = [&](numbers& at, numbers const& gradient) {
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      double const kept = at[i];
-      at[i] = kept + 1e-6;
-      double const up = value();
-      at[i] = kept - 1e-6;
-      double const down = value();
-      at[i] = kept;
-      CHECK(gradient[i] == doctest::Approx((up - down) / 2e-6).epsilon(1e-6).scale(1));
-    }
-  };
+  auto const check = [&](numbers& at, numbers const& gradient) { support::check_central_differences(value, at, gradient, 1e-6, 1, 1e-6); };
   check(x, dx), check(p, dp);
 
   std::vector<std::int32_t> order(20), again(20);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/bits.hpp"
+#include "support/central_differences.hpp"
 #include "support/executors.hpp"
 #include "support/samples.hpp"
 
@@ -142,17 +143,7 @@ TEST_CASE("gradients agree with central differences and do not depend on threads
     if (first_w.empty()) first_w = dw;
     CHECK(support::same_bits(dw, first_w));
   });
-  auto const check = [&](numbers& at, numbers const& gradient) {
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      double const kept = at[i];
-      at[i] = kept + 1e-5;
-      double const up = loss();
-      at[i] = kept - 1e-5;
-      double const down = loss();
-      at[i] = kept;
-      CHECK(gradient[i] == doctest::Approx((up - down) / 2e-5).epsilon(1e-6).scale(1));
-    }
-  };
+  auto const check = [&](numbers& at, numbers const& gradient) { support::check_central_differences(loss, at, gradient, 1e-6, 1); };
   check(x, dx), check(w, dw), check(bias, db);
   // one matrix a batch item: its gradient is the plain product
   numbers const scores = random_numbers(static_cast<std::size_t>(batch * 4 * 4), 9);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/bits.hpp"
+#include "support/central_differences.hpp"
 #include "support/executors.hpp"
 #include "support/samples.hpp"
 
@@ -94,17 +95,7 @@ TEST_CASE("gradients agree with central differences, for several sets and relaxe
   numbers dphi(24), dp(32), dmask(24);
   ag::superset_value_vjp(fanfold::serial, ag::superset_function<double, tanh_activation>{.size = 3, .hidden = 4, .parameter = p}, 2,
                          matrix(phi, 3), matrix(masks, 4), g, matrix(dphi, 3), dp, matrix(dmask, 4));
-  auto const check = [&](numbers& at, numbers const& gradient) {
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      double const kept = at[i];
-      at[i] = kept + 1e-5;
-      double const up = loss();
-      at[i] = kept - 1e-5;
-      double const down = loss();
-      at[i] = kept;
-      CHECK(gradient[i] == doctest::Approx((up - down) / 2e-5).epsilon(1e-6).scale(0.1));
-    }
-  };
+  auto const check = [&](numbers& at, numbers const& gradient) { support::check_central_differences(loss, at, gradient, 1e-6, 0.1); };
   check(p, dp), check(phi, dphi), check(masks, dmask);
 }
 
@@ -161,17 +152,7 @@ TEST_CASE("gradients of a mean-field step and its loss agree with central differ
     if (first.empty()) first = dp;
     CHECK(support::same_bits(dp, first));
   });
-  auto const check = [&](numbers& at, numbers const& gradient) {
-    for (std::size_t i = 0; i < at.size(); ++i) {
-      double const kept = at[i];
-      at[i] = kept + 1e-5;
-      double const up = loss();
-      at[i] = kept - 1e-5;
-      double const down = loss();
-      at[i] = kept;
-      CHECK(gradient[i] == doctest::Approx((up - down) / 2e-5).epsilon(1e-6).scale(0.1));
-    }
-  };
+  auto const check = [&](numbers& at, numbers const& gradient) { support::check_central_differences(loss, at, gradient, 1e-6, 0.1); };
   check(p, dp), check(phi, dphi);
   CHECK_THROWS_WITH_AS(ag::mean_field_step_vjp(fanfold::serial, ag::superset_function<double, tanh_activation>{.size = 3, .hidden = 4, .parameter = p}, sets,
                                                matrix(phi, 3), matrix(masks, n), matrix(q, n), matrix(q, 8), matrix(dphi, 3), dp),
