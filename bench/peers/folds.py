@@ -10,7 +10,6 @@ disturbs least; on two the time on the wall. `difference` is the largest one bet
 
 import argparse
 import os
-import subprocess
 import tempfile
 import time
 import warnings
@@ -18,22 +17,11 @@ import warnings
 import numpy as np
 import torch
 
+from driver import Driver
+
 warnings.filterwarnings("ignore", message="Sparse")
 ROUNDS = 7
 NODES, EDGES = 100_000, 2_000_000
-
-
-class Driver:
-    def __init__(self, path):
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        if answer.startswith("error") or not answer:
-            raise RuntimeError(f"{words}: {answer or 'the driver ended'}")
-        return answer
 
 
 def sample(call, clock):

@@ -12,7 +12,6 @@ instead of the wall's: for one thread on a machine that others use.
 
 import argparse
 import os
-import subprocess
 import tempfile
 import time
 
@@ -25,24 +24,17 @@ from transformers.models.mixtral import modeling_mixtral as mixtral
 from transformers.models.olmoe import modeling_olmoe as olmoe
 from transformers.models.qwen3_moe import modeling_qwen3_moe as qwen3
 
+from driver import Driver
 
 CLOCK = "wall"
 
 
-class Driver:
-    """Our side: a process that does what it is told, line by line."""
+class Files(Driver):
+    """The driver, with a folder in which arrays are handed over."""
 
     def __init__(self, path, folder):
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        super().__init__(path)
         self.folder = folder
-
-    def ask(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        if answer.startswith("error") or not answer:
-            raise RuntimeError(f"{words}: {answer or 'the driver ended'}")
-        return answer
 
     def load(self, problem, threads, x, dy=None):
         path = os.path.join(self.folder, "problem.safetensors")
@@ -274,7 +266,7 @@ def main():
     print(f"torch {torch.__version__}, load average at the start {os.getloadavg()[0]:.1f}, cores {os.cpu_count()}")
     agrees = True
     with tempfile.TemporaryDirectory() as folder:
-        driver = Driver(options.driver, folder)
+        driver = Files(options.driver, folder)
         if options.only in (None, "agreement"):
             agrees = agreement(driver, options.configurations)
         if options.only in (None, "speed"):

@@ -17,7 +17,6 @@ rows are 20 times as long. Differences that are no rounding:
 
 import argparse
 import os
-import subprocess
 import tempfile
 import time
 
@@ -29,25 +28,14 @@ import torch
 from byzfl import CAF, MDA, SMEA, CenteredClipping, GeometricMedian, Krum, Meamed, Median, MoNNA, MultiKrum, TrMean
 from byzfl.aggregators.preaggregators import ARC, NNM, Bucketing, Clipping
 
+from driver import Driver
+
 try:
     from flwr.server.strategy import aggregate as flower
 except ImportError:
     flower = None
 
 torch.set_num_threads(1)
-
-
-class Driver:
-    def __init__(self, path):
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        if answer.startswith("error") or not answer:
-            raise RuntimeError(f"{words}: {answer or 'the driver ended'}")
-        return answer
 
 
 def byzfl_rules(n, f):

@@ -13,13 +13,14 @@ Agreement: `rows` is the share of rows whose chosen experts have the same scores
 import argparse
 import itertools
 import os
-import subprocess
 import tempfile
 import time
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from driver import Driver
 
 ROUNDS = 9
 THREADS = (1, 2)
@@ -28,20 +29,12 @@ SHAPES = [("mixtral", 8, 2), ("mixtral", 64, 8), ("olmoe", 64, 8), ("mixtral", 1
 GROUPS, KEEP, SCALE = 8, 4, 2.5
 
 
-class Driver:
-    """Our side: a process that does what it is told, line by line."""
+class Files(Driver):
+    """The driver, with a folder in which arrays are handed over."""
 
     def __init__(self, path, folder):
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        super().__init__(path)
         self.folder = folder
-
-    def ask(self, *words):
-        self.process.stdin.write(" ".join(map(str, words)) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        if answer.startswith("error") or not answer:
-            raise RuntimeError(f"{words}: {answer or 'the driver ended'}")
-        return answer
 
     def save(self, name, array):
         path = os.path.join(self.folder, name + ".npy")
@@ -279,7 +272,7 @@ def main():
     ROUNDS, THREADS = options.rounds, options.threads
     print(f"torch {torch.__version__}, load average at the start {os.getloadavg()[0]:.1f}, cores {os.cpu_count()}")
     with tempfile.TemporaryDirectory() as folder:
-        driver = Driver(options.driver, folder)
+        driver = Files(options.driver, folder)
         if options.only in (None, "torch"):
             speed_against_torch(driver)
         if options.only in (None, "transformers"):
