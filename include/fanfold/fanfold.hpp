@@ -76,6 +76,7 @@
 #include "fanfold/dispatch/dense_plan.hpp"
 #include "fanfold/dispatch/encode.hpp"
 #include "fanfold/dispatch/exchange.hpp"
+#include "fanfold/dispatch/exchange_form.hpp"
 #include "fanfold/dispatch/expert_ffn.hpp"
 #include "fanfold/dispatch/expert_ffn_vjp.hpp"
 #include "fanfold/dispatch/expert_parallel.hpp"
